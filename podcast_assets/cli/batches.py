@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from podcast_assets.store.store import Store
 
 _JSON = json_option("a JSON array")
-_COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow", "begun": "yellow"}
+_COLORS = {"done": "green", "failed": "red", "skipped": "dim", "discarded": "dim", "busy": "yellow", "begun": "yellow"}
 
 
 def _limit(what: str, count: int) -> Callable[[Any], Any]:
@@ -103,7 +103,9 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only episodes with this status.")
+@click.option(
+    "--status", type=click.Choice(["done", "failed", "skipped", "discarded"]), help="Only episodes with this status."
+)
 @_limit("episodes", 100)
 @_JSON
 @STORE
@@ -123,7 +125,11 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
         table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
         for row in rows_of_batch:
             found_elsewhere = f"also in {row['also_in']}" if row["also_in"] else ""
-            note = row["error"] or "; ".join(filter(None, ("no speech" if row["no_speech"] else "", found_elsewhere)))
+            note = (
+                row["discarded"]
+                or row["error"]
+                or "; ".join(filter(None, ("no speech" if row["no_speech"] else "", found_elsewhere)))
+            )
             table.add_row(
                 _with_note(row["source"], note),
                 Text("" if row["status"] == "skipped" else row["episode_id"]),

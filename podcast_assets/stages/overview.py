@@ -12,6 +12,7 @@ from podcast_assets.intake.arrivals import Arrival, Incoming, list_incoming
 from podcast_assets.stages.batch_warnings import episodes_without_speech
 from podcast_assets.stages.report import stage_failures
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import ASSETS, RAW_AUDIO
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store, table_key
@@ -44,6 +45,8 @@ class BatchRow:
     done: int
     failed: int
     skipped: int
+    discarded: int
+    """Episodes that people discarded; they are not counted as done, failed or skipped."""
     failures: int
     """Episodes that failed in any stage."""
     hours: float
@@ -91,7 +94,8 @@ def batch_rows(
 def episode_rows(store: Store, batches: Iterable[str], *, status: str | None = None) -> list[dict[str, Any]]:
     """List the episodes of batches. An episode that failed in any stage has the status `failed`, with the error.
 
-    An episode without speech is done; its `no_speech` is true.
+    An episode without speech is done; its `no_speech` is true. One that was discarded has the status `discarded`; the value of
+    `discarded` says when and why.
     """
     episodes = [row for rows in _map_concurrently(list(batches), lambda b: _read_episodes(store, b)) for row in rows]
     return [row for row in episodes if status is None or row["status"] == status]
@@ -100,7 +104,7 @@ def episode_rows(store: Store, batches: Iterable[str], *, status: str | None = N
 def failure_rows(store: Store, batches: Iterable[str], *, stage: str | None = None) -> list[dict[str, Any]]:
     """List the failures of batches in the order of the stages. Files that could not be extracted have the stage `unpack`.
 
-    Failures of optional stages, which fail no episode, come last.
+    Failures of optional stages, which fail no episode, come last. Those of discarded episodes are left out.
     """
     of_batches = _map_concurrently(list(batches), lambda b: _read_failures(store, b, TABLE_STAGES))
     return [row for rows in of_batches for row in rows if stage is None or row["stage"] == stage]
@@ -121,7 +125,11 @@ def _last_modified(arrival: Arrival | None) -> float:
 
 
 def _batch_row(store: Store, batch: str, arrival: Arrival | None, committed: list[str], busy: bool) -> BatchRow:
+    discarded = list(read_batch_discards(store, batch))
     table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO) if "raw_audio" in committed else None
+    files = table.height if table is not None else 0
+    if table is not None:
+        table = table.filter(~pl.col("episode_id").is_in(discarded))
     counts = dict(table["status"].value_counts().iter_rows()) if table is not None else {}
     progress = "done" if len(committed) == len(ASSETS) else "begun" if committed else "arrived"
     modified = _last_modified(arrival)
@@ -136,6 +144,7 @@ def _batch_row(store: Store, batch: str, arrival: Arrival | None, committed: lis
         done=counts.get("done", 0),
         failed=counts.get("failed", 0),
         skipped=counts.get("skipped", 0),
+        discarded=files - table.height if table is not None else 0,
         failures=len({row["episode_id"] for row in _read_failures(store, batch)}) if committed else 0,
         hours=round(float(table.filter(status="done")["duration"].sum()) / 3600, 4) if table is not None else 0.0,
     )
@@ -147,22 +156,26 @@ def _read_episodes(store: Store, batch: str) -> list[dict[str, Any]]:
         return []
     failures = {row["episode_id"]: row for row in stage_failures(store, batch).iter_rows(named=True)}
     silent = episodes_without_speech(CommittedTable.read(store, "diarized_segments", batch))
+    discarded = read_batch_discards(store, batch)
     rows = []
     for row in table.select(_EPISODE_COLUMNS).iter_rows(named=True):
         row["no_speech"] = row["episode_id"] in silent
         failure = failures.get(row["episode_id"])
         changes = {"status": "failed", "error": f"{failure['stage']}: {failure['message']}"} if failure else {}
+        reason = discarded.get(row["episode_id"])
+        changes |= {"discarded": reason} | ({"status": "discarded"} if reason else {})
         rows.append({"batch": batch, **row, **changes})
     return rows
 
 
 def _read_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> list[dict[str, Any]]:
     table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
-    failures = stage_failures(store, batch, tables)
+    discarded = list(read_batch_discards(store, batch))
+    failures = stage_failures(store, batch, tables).filter(~pl.col("episode_id").is_in(discarded))
     rows = [{"batch": batch, **row} for row in failures.iter_rows(named=True)]
     if table is None:
         return rows
-    listed = {row["episode_id"] for row in rows}
+    listed = {row["episode_id"] for row in rows}.union(discarded)
     not_extracted = table.filter((pl.col("status") == "failed") & ~pl.col("episode_id").is_in(list(listed)))
     return [
         {

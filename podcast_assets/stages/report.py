@@ -15,6 +15,7 @@ from podcast_assets.shards.sealing import shard_list
 from podcast_assets.stages.batch_warnings import batch_warnings, read_committed_tables, summary_lines
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, sealed_key, table_key, transcript_key
@@ -30,9 +31,9 @@ class EpisodeReport:
     episode_id: str
     source: str
     status: str
-    """done, failed or skipped."""
+    """done, failed, skipped or discarded."""
     error: str | None
-    """The error message, with the stage that failed."""
+    """The error message, with the stage that failed; of a discarded episode, when and why it was discarded."""
     language: str | None
     duration: float | None
     """Seconds."""
@@ -79,11 +80,12 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
     tables = {a: committed[a].table for a in ASSETS}
     failed = pl.concat(committed[a].failures for a in STAGES)
     audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
+    discarded = read_batch_discards(store, batch)
     speech = _speech_by_episode(tables["diarized_segments"], texts)
     episodes = (
         []
         if audio is None
-        else [_episode_report(row, speech, failed) for row in name_tracks(audio).iter_rows(named=True)]
+        else [_episode_report(row, speech, failed, discarded) for row in name_tracks(audio).iter_rows(named=True)]
     )
     return BatchReport(
         batch=batch,
@@ -98,7 +100,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         ],
         tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
         seconds=dict(seconds),
-        warnings=batch_warnings(committed),
+        warnings=batch_warnings(committed, discarded),
     )
 
 
@@ -126,7 +128,10 @@ def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None
 
 
 def _episode_report(
-    row: Mapping[str, Any], speech: Mapping[str, dict[str, Any]], failed: pl.DataFrame
+    row: Mapping[str, Any],
+    speech: Mapping[str, dict[str, Any]],
+    failed: pl.DataFrame,
+    discarded: Mapping[str, str],
 ) -> EpisodeReport:
     identity = row["episode_id"]
     facts = speech.get(identity, {"speakers": 0, "language": None, "text": ""})
@@ -134,6 +139,8 @@ def _episode_report(
     later = failed.filter(episode_id=identity)
     if later.height:
         status, error = "failed", "; ".join(f"{s}: {m}" for s, m in later.select("stage", "message").iter_rows())
+    if identity in discarded:
+        status, error = "discarded", discarded[identity]
     return EpisodeReport(
         episode_id=identity,
         source=row["source"],
