@@ -56,7 +56,7 @@ COMMANDS = {
     ),
     "episodes": (
         "podcast_assets.cli.batches:episodes",
-        "List the episodes of BATCHES, or of all batches, with their status.",
+        "List the episodes of BATCHES, or of all batches, with their status and language.",
     ),
     "failures": (
         "podcast_assets.cli.batches:failures",

@@ -20,6 +20,9 @@ from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, sealed_key, table_key, transcript_key
 
+_STATUSES = ("done", "failed", "skipped", "discarded")
+_COMMONEST_LANGUAGE = pl.col("language").drop_nulls().mode().sort().first()
+
 _PARAGRAPHS = 24
 """Paragraphs of a transcript that are printed: title, facts, and about twenty turns."""
 
@@ -59,6 +62,10 @@ class BatchReport:
     segments: int
     hours: float
     """Audio of the episodes that are done, h."""
+    state: str
+    """done, failed or empty (see `batch_state`); begun if a stage is not committed."""
+    counts: dict[str, int]
+    """Number of episodes that are done, failed, skipped and discarded."""
     shards: list[ShardReport]
     tables: dict[str, str]
     """Asset → path of its table."""
@@ -87,9 +94,14 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         if audio is None
         else [_episode_report(row, speech, failed, discarded) for row in name_tracks(audio).iter_rows(named=True)]
     )
+    counts = {status: sum(e.status == status for e in episodes) for status in _STATUSES}
     return BatchReport(
         batch=batch,
         episodes=episodes,
+        state="begun"
+        if any(t is None for t in tables.values())
+        else batch_state(done=counts["done"], failed=counts["failed"]),
+        counts=counts,
         segments=0 if shards is None else shards.height,
         hours=round(sum(e.duration or 0.0 for e in episodes if e.status == "done") / 3600, 4),
         shards=[]
@@ -109,6 +121,30 @@ def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> 
     return pl.concat(CommittedTable.read(store, table, batch).failures for table in tables)
 
 
+def identified_languages(texts: pl.DataFrame | None) -> dict[str, str]:
+    """Return the language of most segments of each episode of which one was identified.
+
+    Args:
+        texts: table of `transcripts`, if there is one.
+    """
+    if texts is None:
+        return {}
+    found = texts.group_by("episode_id").agg(language=_COMMONEST_LANGUAGE).drop_nulls("language")
+    return dict(found.select("episode_id", "language").iter_rows())
+
+
+def batch_state(*, done: int, failed: int) -> str:
+    """State of a batch of which every stage is committed: `done` only if an episode is, else `failed` or `empty`.
+
+    Args:
+        done: episodes that no stage failed; those without speech count.
+        failed: episodes that some stage failed.
+    """
+    if done:
+        return "done"
+    return "failed" if failed else "empty"
+
+
 def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
     """Return the speakers, language and text of each episode, as far as they are known."""
     if segments is None:
@@ -121,7 +157,7 @@ def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None
         )
     facts = joined.group_by("episode_id", maintain_order=True).agg(
         speakers=pl.col("speaker").drop_nulls().n_unique(),
-        language=pl.col("language").drop_nulls().mode().sort().first(),
+        language=_COMMONEST_LANGUAGE,
         text=pl.col("text").fill_null("").filter(pl.col("text") != "").str.join(" "),
     )
     return {row["episode_id"]: row for row in facts.iter_rows(named=True)}
@@ -151,6 +187,12 @@ def _episode_report(
         speakers=facts["speakers"],
         text=facts["text"],
     )
+
+
+def describe_state(report: BatchReport) -> str:
+    """Return the state of a batch with the numbers of its episodes that are not zero."""
+    counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
+    return f"{report.state}: {counts or 'no episodes'}"
 
 
 def nothing_done(report: BatchReport) -> str | None:

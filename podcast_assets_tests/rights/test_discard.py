@@ -97,7 +97,7 @@ def test_its_failures_are_settled(store: Store) -> None:
     assert failure_rows(store, ["x"]) == []
     assert [(r["status"], r["discarded"]) for r in episode_rows(store, ["x"])] == [
         ("discarded", WHY),
-        ("done", None),
+        ("pending", None),
         ("discarded", WHY),
     ]
     (row,) = batch_rows(store)
