@@ -9,6 +9,7 @@ import polars as pl
 
 from podcast_assets.common.warned import KINDS, BatchWarning
 from podcast_assets.common.wording import count_noun, join_names
+from podcast_assets.config.groups.speech import NO_DIARIZER
 from podcast_assets.intake.metadata import METADATA_SUFFIXES, WITHOUT_KEY
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
 from podcast_assets.stages.episode_names import name_tracks
@@ -137,7 +138,12 @@ def _of_speech(audio: pl.DataFrame, tables: Mapping[str, CommittedTable]) -> Ite
         worded = set(transcribed.table.filter(pl.col("text") != "")["episode_id"])
         for identity in _in_order(sources, (spoken & transcribed.fingerprints.keys()) - worded):
             yield BatchWarning("no_words", sources[identity], "speech was found in it, but no words")
-    flagged = [t.table.select("episode_id", "flags") for t in (diarized, transcribed) if t.table is not None]
+    # without a diarizer no segment has a speaker, which is no surprise
+    flagged = [
+        t.table.filter(pl.col("engine").ne_missing(NO_DIARIZER)).select("episode_id", "flags")
+        for t in (diarized, transcribed)
+        if t.table is not None
+    ]
     if not flagged:
         return
     counts = pl.concat(flagged).explode("flags").group_by("flags", "episode_id", maintain_order=True).len()
