@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets.cli.selecting import make_selection, selection_options
 from podcast_assets.cli.terminal import (
     STORE,
     json_option,
@@ -24,6 +25,13 @@ from podcast_assets.cli.terminal import (
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.common.wording import join_names
 from podcast_assets.intake.names import normalize
+from podcast_assets.stages.selection import (
+    BATCH_SORTS,
+    BATCH_STATES,
+    EPISODE_SORTS,
+    EPISODE_STATUSES,
+    Selection,
+)
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
@@ -31,7 +39,14 @@ if TYPE_CHECKING:
     from podcast_assets.store.store import Store
 
 _JSON = json_option("a JSON array")
-_COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow", "begun": "yellow"}
+_COLORS = {
+    "done": "green",
+    "failed": "red",
+    "busy": "yellow",
+    "begun": "yellow",
+    "pending": "yellow",
+    **dict.fromkeys(("skipped", "discarded", "empty"), "dim"),
+}
 
 
 def _limit(what: str, count: int) -> Callable[[Any], Any]:
@@ -61,33 +76,51 @@ def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Map
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
+@selection_options([*BATCH_STATES, "pending"], BATCH_SORTS)
 @_limit("batches", 50)
 @_JSON
 @STORE
-def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
-    """List batches, newest first, with their progress and the number of failed episodes."""
+def batches(
+    names: tuple[str, ...], sort: str, reverse: bool, limit: int, as_json: bool, store: str | None, **conditions: Any
+) -> None:
+    """List batches, newest first, with their progress and the number of failed episodes.
+
+    A batch is done if an episode of it is, failed if all that it has failed, and empty if it has none. Pending is what is not
+    finished: arrived, begun and busy. Language and podcast are those of any of its episodes.
+    """
     from dataclasses import asdict
 
     from podcast_assets.intake.arrivals import list_incoming
     from podcast_assets.stages import overview
 
+    selection = make_selection(**conditions)
     settings = load_settings(store=store)
     opened_store = open_store(settings)
     incoming = list_incoming(opened_store)
     known = set(overview.batch_names(opened_store, incoming))
     _check_known(names, known)
     rows = overview.batch_rows(
-        opened_store, names or None, incoming=incoming, busy=_batches_in_runs(settings), limit=limit or None
+        opened_store,
+        names or None,
+        incoming=incoming,
+        busy=_batches_in_runs(settings),
+        selection=selection,
+        sort=sort,
+        reverse=reverse,
+        # all that are selected are read if any must be, and then their number is known
+        limit=None if selection != Selection() else limit or None,
     )
+    total = len(rows) if selection != Selection() else len(set(names) or known)
+    shown = rows[: limit or None]
     if not names:
         print_refused(incoming)
     if as_json:
-        _print_json([asdict(row) for row in rows])
-        _print_remainder("batches", rows, set(names) or known)
+        _print_json([asdict(row) for row in shown])
+        _print_remainder("batches", shown, total)
         return
     table = _make_table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
-    for row in rows:
-        stages = f" {len(row.stages)} of {len(STAGES)}" if row.state != "done" else ""
+    for row in shown:
+        stages = "" if row.state in ("done", "failed", "empty") else f" {len(row.stages)} of {len(STAGES)}"
         table.add_row(
             Text(row.batch),
             Text(f"{row.state}{stages}", _COLORS.get(row.state, "")),
@@ -98,41 +131,56 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
             f"{row.hours:.2f}",
         )
     output.print(table)
-    _print_remainder("batches", rows, set(names) or known)
+    _print_remainder("batches", shown, total)
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only episodes with this status.")
+@selection_options(EPISODE_STATUSES, EPISODE_SORTS)
 @_limit("episodes", 100)
 @_JSON
 @STORE
-def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bool, store: str | None) -> None:
-    """List the episodes of BATCHES, or of all batches, with their status."""
+def episodes(
+    names: tuple[str, ...], sort: str, reverse: bool, limit: int, as_json: bool, store: str | None, **conditions: Any
+) -> None:
+    """List the episodes of BATCHES, or of all batches, with their status and language.
+
+    An episode is pending until every stage has processed it. The language is the identified one, or else the declared one.
+    """
     from podcast_assets.stages import overview
 
+    selection = make_selection(**conditions)
     opened_store = open_store(load_settings(store=store))
-    rows = overview.episode_rows(opened_store, _resolve_batch_names(opened_store, names), status=status)
+    names_of_all = _resolve_batch_names(opened_store, names)
+    rows = overview.episode_rows(opened_store, names_of_all, selection, sort=sort, reverse=reverse)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
-        _print_remainder("episodes", shown, rows)
+        _print_remainder("episodes", shown, len(rows))
         return
-    for batch, rows_of_batch in _by_batch(shown):
-        output.rule(Text(batch), align="left")
-        table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
-        for row in rows_of_batch:
-            found_elsewhere = f"also in {row['also_in']}" if row["also_in"] else ""
-            note = row["error"] or "; ".join(filter(None, ("no speech" if row["no_speech"] else "", found_elsewhere)))
-            table.add_row(
-                _with_note(row["source"], note),
-                Text("" if row["status"] == "skipped" else row["episode_id"]),
-                Text(row["status"], _COLORS[row["status"]]),
-                Text(row["language"] or ""),
-                "" if row["duration"] is None else f"{row['duration']:.1f}",
-            )
-        output.print(table)
-    _print_remainder("episodes", shown, rows)
+    if sort == "batch":
+        for batch, rows_of_batch in _by_batch(shown):
+            output.rule(Text(batch), align="left")
+            output.print(_episodes_table(rows_of_batch))
+    else:
+        output.print(_episodes_table(shown, with_batch=True))
+    _print_remainder("episodes", shown, len(rows))
+
+
+def _episodes_table(rows: Sequence[Mapping[str, Any]], *, with_batch: bool = False) -> Table:
+    table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
+    for row in rows:
+        found_elsewhere = f"also in {row['also_in']}" if row["also_in"] else ""
+        silent = "no speech" if row["no_speech"] else ""
+        note = row["discarded"] or row["error"] or "; ".join(filter(None, (silent, found_elsewhere)))
+        table.add_row(
+            _with_note(f"{row['batch']}/{row['source']}" if with_batch else row["source"], note),
+            Text("" if row["status"] == "skipped" else row["episode_id"]),
+            Text(row["status"], _COLORS[row["status"]]),
+            Text(row["language"] or ""),
+            "" if row["duration"] is None else f"{row['duration']:.1f}",
+        )
+    return table
 
 
 @click.command()
@@ -156,7 +204,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
-        _print_remainder("pairs", shown, rows)
+        _print_remainder("pairs", shown, len(rows))
         return
     table = Table()
     for name in ("episode", "other", "share", "share of other", "offset"):
@@ -165,7 +213,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
         shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
         table.add_row(Text(row["episode"]), Text(row["other"]), *shares, f"{row['offset']:.1f} s")
     output.print(table)
-    _print_remainder("pairs", shown, rows)
+    _print_remainder("pairs", shown, len(rows))
     if not rows and not settings.near_duplicates:
         print_line("set PODCAST_NEAR_DUPLICATES=true to detect near duplicates when raw_audio is materialized")
 
@@ -190,7 +238,7 @@ def failures(
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
-        _print_remainder("failures", shown, rows)
+        _print_remainder("failures", shown, len(rows))
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
@@ -207,7 +255,7 @@ def failures(
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
         for line in (row["traceback"] or "none").splitlines():
             output.print(Text(line), soft_wrap=True)
-    _print_remainder("failures", shown, rows)
+    _print_remainder("failures", shown, len(rows))
 
 
 @click.command()
@@ -331,6 +379,6 @@ def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
     print_json(rows, default=str)
 
 
-def _print_remainder(what: str, shown: Sized, rows: Sized) -> None:
-    if len(rows) > len(shown):
-        print_line(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")
+def _print_remainder(what: str, shown: Sized, total: int) -> None:
+    if total > len(shown):
+        print_line(f"{len(shown)} of {total} {what}; --limit 0 shows all")

@@ -42,6 +42,10 @@ COMMANDS = {
         "podcast_assets.cli.instance:dev",
         "Start the Dagster UI on this machine: the webserver and the daemon.",
     ),
+    "discard": (
+        "podcast_assets.cli.discard:discard",
+        "Leave EPISODES (id, batch/id, file, batch/file or SHA-256) out of later stages, shards and releases.",
+    ),
     "doctor": (
         "podcast_assets.cli.models:doctor",
         "Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can.",
@@ -52,7 +56,7 @@ COMMANDS = {
     ),
     "episodes": (
         "podcast_assets.cli.batches:episodes",
-        "List the episodes of BATCHES, or of all batches, with their status.",
+        "List the episodes of BATCHES, or of all batches, with their status and language.",
     ),
     "failures": (
         "podcast_assets.cli.batches:failures",

@@ -92,7 +92,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
     from podcast_assets.defs.loggers import clear_status_line
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.stages.profiles import choose_profile
-    from podcast_assets.stages.report import batch_report, nothing_done, show
+    from podcast_assets.stages.report import batch_report, describe_state, nothing_done, show
 
     load_policy(settings.policy)  # report a mistake in it, or a missing model, before hours of work
     profile = choose_profile(settings)
@@ -137,4 +137,5 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
         print_line((why, "red"))
         sys.exit(1)
     if not demonstration:
-        print_line(f"done in {time.monotonic() - began:.0f} s")
+        style = "" if report.state == "done" else "yellow"
+        print_line((f"{describe_state(report)}, in {time.monotonic() - began:.0f} s", style))

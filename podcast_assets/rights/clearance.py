@@ -15,6 +15,7 @@ import polars as pl
 
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, parse_licence
+from podcast_assets.store.discard_records import discard_reason
 from podcast_assets.store.schema import Columns, schema
 from podcast_assets.store.takedown_records import Refusals
 
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     TAKEN_DOWN = "taken_down"
     OPTED_OUT = "opted_out"
     BLOCKED = "blocked"
+    DISCARDED = "discarded"
     LICENSE_MISSING = "license_missing"
     LICENSE_UNKNOWN = "license_unknown"
     LICENSE_CONFLICT = "license_conflict"
@@ -83,11 +85,12 @@ def decide_clearance(
     takedowns: pl.DataFrame,
     licences: LicenceRules,
     sealed: Collection[str] | None = None,
+    discards: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Decide for each finished episode whether it may be released; one row per episode, ordered by batch and episode.
 
     Of several copies of the same bytes, the lowest (batch, episode_id) that may be released is released. A takedown, an opt-out or
-    a block applies to all copies.
+    a block applies to all copies; a discard applies to one episode only, in whose place a copy may be released.
 
     Args:
         episodes: rows of `raw_audio` of all batches, with their `batch`.
@@ -95,8 +98,14 @@ def decide_clearance(
         takedowns: takedown records, columns `store.schema_beside.TAKEDOWNS`.
         licences: licences that may be released.
         sealed: batches whose copies can be released; None for all.
+        discards: discard records, columns `store.schema_beside.DISCARDS`; None for none.
     """
     refusals = Refusals(takedowns)
+    discarded = (
+        {(r["batch"], r["episode_id"]): discard_reason(r) for r in discards.iter_rows(named=True)}
+        if discards is not None
+        else {}
+    )
     ledger_rows = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
@@ -111,6 +120,9 @@ def decide_clearance(
         )
         if refusal:
             reason, detail = Reason.TAKEN_DOWN, refusal
+        discard = discarded.get((episode["batch"], episode["episode_id"]))
+        if discard and reason not in CONTENT_REASONS:
+            reason, detail = Reason.DISCARDED, discard
         row = _clearance_row(episode, metadata, statements, licence)
         rows.append(row | {"reason": reason, "detail": detail, "tracks": episode["tracks"]})
     _spread_to_copies(rows, sealed)

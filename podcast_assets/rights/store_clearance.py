@@ -1,4 +1,4 @@
-"""Clearance of a whole store, by its current batches, ledger, takedowns and settings."""
+"""Clearance of a whole store, by its current batches, ledger, takedowns, discards and settings."""
 
 import hashlib
 from collections import defaultdict
@@ -13,6 +13,7 @@ from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
 from podcast_assets.rights.clearance import CONTENT_REASONS, Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
+from podcast_assets.store.discard_records import read_discards
 from podcast_assets.store.schema import RAW_AUDIO, schema
 from podcast_assets.store.store import STORE_READERS, Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
@@ -64,7 +65,7 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
     """Decide the clearance of every ingested batch, because decisions apply to copies in other batches too.
 
     Args:
-        store: store with batches, rights ledger, lists of feeds and takedowns.
+        store: store with batches, rights ledger, lists of feeds, takedowns and discards.
         licenses: value of PODCAST_LICENSES.
         sealed: batches with samples, whose copies can be released.
 
@@ -73,7 +74,14 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
     """
     batches = store.table_names("tables/raw_audio")
     takedowns, episodes = read_records(store), read_episodes(store, sorted({*batches, *sealed}))
-    found = decide_clearance(episodes, rights.read_ledger(store), takedowns, licence_rules(store, licenses), sealed)
+    found = decide_clearance(
+        episodes,
+        rights.read_ledger(store),
+        takedowns,
+        licence_rules(store, licenses),
+        sealed,
+        discards=read_discards(store),
+    )
     return StoreClearance(episodes, found, takedowns)
 
 

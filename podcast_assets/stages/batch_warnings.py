@@ -9,10 +9,12 @@ import polars as pl
 
 from podcast_assets.common.warned import KINDS, BatchWarning
 from podcast_assets.common.wording import count_noun, join_names
+from podcast_assets.config.groups.speech import NO_DIARIZER
 from podcast_assets.intake.metadata import METADATA_SUFFIXES, WITHOUT_KEY
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import FLAGS
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, STAGES, TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store
@@ -26,7 +28,7 @@ _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 def read_batch_warnings(store: Store, batch: str) -> list[BatchWarning]:
     """Read what deserves a look in a batch, as far as its assets are materialized."""
-    return batch_warnings(read_committed_tables(store, batch))
+    return batch_warnings(read_committed_tables(store, batch), read_batch_discards(store, batch))
 
 
 def read_committed_tables(store: Store, batch: str) -> dict[str, CommittedTable]:
@@ -36,23 +38,24 @@ def read_committed_tables(store: Store, batch: str) -> dict[str, CommittedTable]
         return dict(zip(TABLE_STAGES, tables, strict=True))
 
 
-def batch_warnings(tables: Mapping[str, CommittedTable]) -> list[BatchWarning]:
+def batch_warnings(tables: Mapping[str, CommittedTable], discarded: Collection[str] = ()) -> list[BatchWarning]:
     """List what deserves a look in a batch, by kind and name of the file.
 
     Args:
         tables: asset → its committed table; assets may be missing.
+        discarded: ids of discarded episodes, which are left out.
     """
     committed = tables.get("raw_audio", CommittedTable.nothing())
     if committed.table is None:
         return []
-    audio = name_tracks(committed.table)
+    audio = name_tracks(committed.table).filter(~pl.col("episode_id").is_in(list(discarded)))
     failures = {asset: found.failures for asset, found in tables.items() if asset in STAGES}
     warnings = [
         *committed.warnings,
         *_of_files(audio, failures),
         *_of_metadata(audio),
         *_of_speech(audio, tables),
-        *_of_optional_stages(tables),
+        *_of_optional_stages(tables, discarded),
     ]
     # what was only skipped comes last, after kinds that this version does not know
     return sorted(warnings, key=lambda w: (w.kind == "skipped", _ORDER.get(w.kind, len(_ORDER)), w.kind, w.source))
@@ -135,7 +138,12 @@ def _of_speech(audio: pl.DataFrame, tables: Mapping[str, CommittedTable]) -> Ite
         worded = set(transcribed.table.filter(pl.col("text") != "")["episode_id"])
         for identity in _in_order(sources, (spoken & transcribed.fingerprints.keys()) - worded):
             yield BatchWarning("no_words", sources[identity], "speech was found in it, but no words")
-    flagged = [t.table.select("episode_id", "flags") for t in (diarized, transcribed) if t.table is not None]
+    # without a diarizer no segment has a speaker, which is no surprise
+    flagged = [
+        t.table.filter(pl.col("engine").ne_missing(NO_DIARIZER)).select("episode_id", "flags")
+        for t in (diarized, transcribed)
+        if t.table is not None
+    ]
     if not flagged:
         return
     counts = pl.concat(flagged).explode("flags").group_by("flags", "episode_id", maintain_order=True).len()
@@ -144,10 +152,12 @@ def _of_speech(audio: pl.DataFrame, tables: Mapping[str, CommittedTable]) -> Ite
             yield BatchWarning(flag, sources[identity], f"{count_noun(number, 'segment')}: {FLAGS[flag]}")
 
 
-def _of_optional_stages(tables: Mapping[str, CommittedTable]) -> Iterator[BatchWarning]:
+def _of_optional_stages(tables: Mapping[str, CommittedTable], discarded: Collection[str]) -> Iterator[BatchWarning]:
     for asset in OPTIONAL_STAGES:
         if asset in tables:
-            for row in tables[asset].failures.iter_rows(named=True):
+            for row in (
+                tables[asset].failures.filter(~pl.col("episode_id").is_in(list(discarded))).iter_rows(named=True)
+            ):
                 yield BatchWarning("optional_failed", row["source"], f"{row['stage']}: {row['message']}")
 
 

@@ -9,8 +9,11 @@ import numpy as np
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, is_device_error
+from podcast_assets.config.groups.speech import NO_DIARIZER
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech import rttm, vad
+from podcast_assets.speech import rttm
+from podcast_assets.speech.diarizer_choice import LoadedDiarizers
+from podcast_assets.speech.diarizers.none import speech_without_speakers
 from podcast_assets.speech.diarizers.tracks import NAME as TRACKS
 from podcast_assets.speech.diarizers.tracks import diarize_tracks, measure_track
 from podcast_assets.speech.segmentation import SegmentationSettings, segment
@@ -18,14 +21,14 @@ from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
-from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
+from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode, engine_for
 from podcast_assets.store.schema import SEGMENTS, Columns, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
 from podcast_assets.store.table_files import encode_table
 
 NO_SPEAKERS = "no_speakers"
-"""Flag of segments that the diarizer did not make."""
+"""Flag of segments whose speakers are unknown, because the diarizer failed or is `none`."""
 SPEAKER_TRACKS = "speaker_tracks"
 """Input of episodes in which each of these tracks of the original is a speaker."""
 
@@ -42,7 +45,7 @@ class PreparedAudio:
 class Diarize(EngineStage):
     """Working audio → segments with speakers; beside them, per episode, the full diarization and an embedding per speaker.
 
-    Where the diarizer fails, the segments are the speech that Silero detects, without speakers and flagged.
+    Where the diarizer fails, or is `none`, the segments are the speech that Silero detects, without speakers and flagged.
     """
 
     store: Store
@@ -89,7 +92,9 @@ class Diarize(EngineStage):
 
     def _process(self, worker: Diarizer, episode: Episode, prepared: PreparedAudio) -> EpisodeResult:
         bounds = {name: episode.inputs[name] for name in ("min_speakers", "max_speakers")}
-        fallback = None
+        chosen, fallback = engine_for(self, episode) or self.engine, None
+        if isinstance(worker, LoadedDiarizers):
+            worker = worker.of(chosen)
         audio, diarization = prepared.audio, prepared.by_tracks
         try:
             if diarization is None:
@@ -97,10 +102,10 @@ class Diarize(EngineStage):
         except Exception as error:
             if isinstance(error, BadInput) or is_device_error(error):
                 raise
-            fallback = f"{self.engine.name}: {type(error).__name__}: {error}; segments without speakers"
-            diarization = detect_speech(audio)
+            fallback = f"{chosen.name}: {type(error).__name__}: {error}; segments without speakers"
+            diarization = speech_without_speakers(audio)
         rttm_key, speakers_key = self.outputs(episode)
-        engine = TRACKS if prepared.by_tracks else self.engine.name
+        engine = TRACKS if prepared.by_tracks else chosen.name
         self.store.write_all(
             [
                 (rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode()),
@@ -108,8 +113,9 @@ class Diarize(EngineStage):
             ]
         )
         turns = segment(diarization, audio, self.segmentation)
-        rows = segment_rows(episode, turns, [NO_SPEAKERS] if fallback else [])
-        if prepared.by_tracks:
+        without_speakers = fallback or engine == NO_DIARIZER
+        rows = segment_rows(episode, turns, [NO_SPEAKERS] if without_speakers else [])
+        if prepared.by_tracks or (not fallback and without_speakers):
             rows = rows.with_columns(engine=pl.lit(engine), degraded=pl.lit(value=False))
         return EpisodeResult(episode, rows, fallback)
 
@@ -123,11 +129,6 @@ def read_track(original: Path, number: int) -> Pcm:
     with open_blocks(original, Downmix((number,))) as (rate, blocks):
         parts = [to_int16(block) for block in resample(blocks, rate, WORKING_RATE)]
     return Pcm(np.concatenate(parts) if parts else np.empty(0, np.int16))
-
-
-def detect_speech(audio: Audio) -> Diarization:
-    """Diarization of stretches of speech whose speakers are unknown."""
-    return Diarization([Turn(start, end, None) for start, end in vad.detect_speech(audio)])
 
 
 def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> pl.DataFrame:

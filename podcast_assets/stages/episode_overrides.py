@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.tables import fold_name
+from podcast_assets.speech.diarizer_choice import DIARIZER
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,23 @@ def speaker_bounds(metadata: str | None, settings: Settings) -> dict[str, int | 
         most = fewest if _parse_count(row, "min_speakers") else most
         fewest = min(fewest, most)
     return {"min_speakers": fewest, "max_speakers": most}
+
+
+def diarizer(metadata: str | None, known: Collection[str]) -> str | None:
+    """Name of the diarizer that the metadata's `diarizer` chooses; None leaves it to the settings.
+
+    Args:
+        metadata: row of the episode as JSON.
+        known: names of the diarizers.
+    """
+    row = _parse_row(metadata)
+    name = str(row.get(DIARIZER) or "").strip().lower()
+    if name in ("", "auto") or name in known:
+        return None if name in ("", "auto") else name
+    log.warning(
+        "metadata of %s: ignoring diarizer=%r, which is none of %s", row.get("meta_id"), name, ", ".join(sorted(known))
+    )
+    return None
 
 
 def hints(metadata: str | None, settings: Settings) -> str | None:

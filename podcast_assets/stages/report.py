@@ -15,9 +15,13 @@ from podcast_assets.shards.sealing import shard_list
 from podcast_assets.stages.batch_warnings import batch_warnings, read_committed_tables, summary_lines
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, sealed_key, table_key, transcript_key
+
+_STATUSES = ("done", "failed", "skipped", "discarded")
+_COMMONEST_LANGUAGE = pl.col("language").drop_nulls().mode().sort().first()
 
 _PARAGRAPHS = 24
 """Paragraphs of a transcript that are printed: title, facts, and about twenty turns."""
@@ -30,9 +34,9 @@ class EpisodeReport:
     episode_id: str
     source: str
     status: str
-    """done, failed or skipped."""
+    """done, failed, skipped or discarded."""
     error: str | None
-    """The error message, with the stage that failed."""
+    """The error message, with the stage that failed; of a discarded episode, when and why it was discarded."""
     language: str | None
     duration: float | None
     """Seconds."""
@@ -58,6 +62,10 @@ class BatchReport:
     segments: int
     hours: float
     """Audio of the episodes that are done, h."""
+    state: str
+    """done, failed or empty (see `batch_state`); begun if a stage is not committed."""
+    counts: dict[str, int]
+    """Number of episodes that are done, failed, skipped and discarded."""
     shards: list[ShardReport]
     tables: dict[str, str]
     """Asset → path of its table."""
@@ -79,15 +87,21 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
     tables = {a: committed[a].table for a in ASSETS}
     failed = pl.concat(committed[a].failures for a in STAGES)
     audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
+    discarded = read_batch_discards(store, batch)
     speech = _speech_by_episode(tables["diarized_segments"], texts)
     episodes = (
         []
         if audio is None
-        else [_episode_report(row, speech, failed) for row in name_tracks(audio).iter_rows(named=True)]
+        else [_episode_report(row, speech, failed, discarded) for row in name_tracks(audio).iter_rows(named=True)]
     )
+    counts = {status: sum(e.status == status for e in episodes) for status in _STATUSES}
     return BatchReport(
         batch=batch,
         episodes=episodes,
+        state="begun"
+        if any(t is None for t in tables.values())
+        else batch_state(done=counts["done"], failed=counts["failed"]),
+        counts=counts,
         segments=0 if shards is None else shards.height,
         hours=round(sum(e.duration or 0.0 for e in episodes if e.status == "done") / 3600, 4),
         shards=[]
@@ -98,13 +112,37 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         ],
         tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
         seconds=dict(seconds),
-        warnings=batch_warnings(committed),
+        warnings=batch_warnings(committed, discarded),
     )
 
 
 def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> pl.DataFrame:
     """Return a batch's failures in the stages of these tables, in their order; by default those without which no batch is done."""
     return pl.concat(CommittedTable.read(store, table, batch).failures for table in tables)
+
+
+def identified_languages(texts: pl.DataFrame | None) -> dict[str, str]:
+    """Return the language of most segments of each episode of which one was identified.
+
+    Args:
+        texts: table of `transcripts`, if there is one.
+    """
+    if texts is None:
+        return {}
+    found = texts.group_by("episode_id").agg(language=_COMMONEST_LANGUAGE).drop_nulls("language")
+    return dict(found.select("episode_id", "language").iter_rows())
+
+
+def batch_state(*, done: int, failed: int) -> str:
+    """State of a batch of which every stage is committed: `done` only if an episode is, else `failed` or `empty`.
+
+    Args:
+        done: episodes that no stage failed; those without speech count.
+        failed: episodes that some stage failed.
+    """
+    if done:
+        return "done"
+    return "failed" if failed else "empty"
 
 
 def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
@@ -119,14 +157,17 @@ def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None
         )
     facts = joined.group_by("episode_id", maintain_order=True).agg(
         speakers=pl.col("speaker").drop_nulls().n_unique(),
-        language=pl.col("language").drop_nulls().mode().sort().first(),
+        language=_COMMONEST_LANGUAGE,
         text=pl.col("text").fill_null("").filter(pl.col("text") != "").str.join(" "),
     )
     return {row["episode_id"]: row for row in facts.iter_rows(named=True)}
 
 
 def _episode_report(
-    row: Mapping[str, Any], speech: Mapping[str, dict[str, Any]], failed: pl.DataFrame
+    row: Mapping[str, Any],
+    speech: Mapping[str, dict[str, Any]],
+    failed: pl.DataFrame,
+    discarded: Mapping[str, str],
 ) -> EpisodeReport:
     identity = row["episode_id"]
     facts = speech.get(identity, {"speakers": 0, "language": None, "text": ""})
@@ -134,6 +175,8 @@ def _episode_report(
     later = failed.filter(episode_id=identity)
     if later.height:
         status, error = "failed", "; ".join(f"{s}: {m}" for s, m in later.select("stage", "message").iter_rows())
+    if identity in discarded:
+        status, error = "discarded", discarded[identity]
     return EpisodeReport(
         episode_id=identity,
         source=row["source"],
@@ -144,6 +187,12 @@ def _episode_report(
         speakers=facts["speakers"],
         text=facts["text"],
     )
+
+
+def describe_state(report: BatchReport) -> str:
+    """Return the state of a batch with the numbers of its episodes that are not zero."""
+    counts = ", ".join(f"{number} {status}" for status, number in report.counts.items() if number)
+    return f"{report.state}: {counts or 'no episodes'}"
 
 
 def nothing_done(report: BatchReport) -> str | None:

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import polars as pl
+
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import ASSETS, FAILURES
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import STORE_READERS, Store, failures_key
@@ -17,6 +20,8 @@ def missing(store: Store, batches: Iterable[str]) -> list[str]:
 
 def with_retryable_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
     """Return the batches that have a committed failure which is not permanent, in their order.
+
+    Failures of discarded episodes do not count.
 
     Args:
         store: the store with the failures.
@@ -37,5 +42,6 @@ def _has_retryable_failure(store: Store, asset: str, batch: str, attempts: int |
         return False
     # the failures' file is small and read first; it may belong to a commit that never came, which only the table shows
     failures = CommittedTable.read(store, asset, batch).failures
-    retryable = failures.filter(~failures["permanent"])
+    discarded = list(read_batch_discards(store, batch))
+    retryable = failures.filter(~pl.col("permanent"), ~pl.col("episode_id").is_in(discarded))
     return not (retryable if attempts is None else retryable.filter(retryable["attempts"] < attempts)).is_empty()

@@ -22,7 +22,7 @@ DOWNMIX = pl.Struct({"tracks": pl.List(pl.Int32), "channels": pl.List(pl.Int32),
 Columns = dict[str, tuple[Any, str]]
 
 FLAGS = {
-    "no_speakers": "the diarizer failed: speech was found, but not who speaks",
+    "no_speakers": "the diarizer failed or is `none`: speech was found, but not who speaks",
     "untranscribed": "no engine could transcribe it, or not all of it",
     "fallback": "the first engine failed, and another took over",
     "language_differs": "the detected language differs from the declared one",

@@ -1,4 +1,4 @@
-"""Columns of the tables outside the stages: speakers, intake, rights, takedowns, releases.
+"""Columns of the tables outside the stages: speakers, intake, rights, takedowns, discards, releases.
 
 Times and durations are seconds, float64.
 """
@@ -161,3 +161,13 @@ TAKEDOWNS: Columns = {
     "remains": (pl.List(pl.String), "keys under incoming/ that still contain it, because archives are not rewritten"),
 }
 """Takedown records. They never contain the content that was taken down."""
+
+DISCARDS: Columns = {
+    "batch": (pl.String, "batch of the episode"),
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "reason": (pl.String, "reason given by whoever discarded it"),
+    "by": (pl.String, "who discarded it; null if not stated"),
+    "at": (pl.Datetime("us", "UTC"), "when it was discarded"),
+}
+"""Discard records, one per episode that people left out. Nothing of the episode is removed."""

@@ -1,16 +1,22 @@
 """What there is and what became of it, by command."""
 
+import datetime
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from podcast_assets.cli.batches import _batches_to_retry
 from podcast_assets.common.errors import BadInput
+from podcast_assets.rights.discard import discard
 from podcast_assets.stages import overview
+from podcast_assets.stages.report import batch_report, describe_state
+from podcast_assets.stages.selection import Selection, parse_time
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty_table, make_table
-from podcast_assets.store.store import Store
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty_table, make_table
+from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.short_clip import write_clip
@@ -33,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 def test_batches_with_how_far_they_are(store: Store) -> None:
     rows = {row.batch: row for row in overview.batch_rows(store, busy={"new"})}
     assert list(rows) == ["new", "broken", "done"], "those that arrived last come first"
-    assert {b: r.state for b, r in rows.items()} == {"new": "busy", "broken": "begun", "done": "done"}
+    assert {b: r.state for b, r in rows.items()} == {"new": "busy", "broken": "begun", "done": "failed"}
     assert (rows["new"].files, rows["new"].bytes) == (1, 5)
     assert (rows["broken"].stages, rows["broken"].done, rows["broken"].failed) == (["ingest"], 1, 1)
     assert (rows["done"].failures, rows["done"].arrived) == (2, None)
@@ -49,8 +55,98 @@ def test_failures_are_those_of_stages_and_of_archives(store: Store) -> None:
         ("done", "b", "score", True),
     ]
     assert [r["batch"] for r in overview.failure_rows(store, ["broken", "done"], stage="score")] == ["done"]
-    assert [r["status"] for r in overview.episode_rows(store, ["broken"])] == ["done", "failed"]
-    assert [r["episode_id"] for r in overview.episode_rows(store, ["broken"], status="failed")] == ["c"]
+    assert [r["status"] for r in overview.episode_rows(store, ["broken"])] == ["pending", "failed"]
+    assert [r["episode_id"] for r in overview.episode_rows(store, ["broken"], Selection("failed"))] == ["c"]
+
+
+def commit_episodes(store: Store, batch: str, *episodes: dict[str, Any], spoken: str = "", failed: str = "") -> None:
+    """Commit a finished batch; `spoken` and `failed` name the episodes with a segment in English, and those not transcribed."""
+    usual = {"status": "done", "duration": 3600.0}
+    rows = [dict.fromkeys(RAW_AUDIO) | usual | {"source": f"{e['episode_id']}.mp3"} | e for e in episodes]
+    ids = [str(r["episode_id"]) for r in rows if r["status"] == "done"]
+    failures = make_table([failure("transcribe", episode=e) for e in failed], FAILURES)
+    for asset, columns in ASSETS.items():
+        held = [e for e in ids if e not in failed and (e in spoken or asset != "hf_shards")]
+        segments = [
+            dict.fromkeys(columns) | {"episode_id": e, "language": "en"} for e in spoken if asset != "raw_audio"
+        ]
+        table = make_table(
+            rows if asset == "raw_audio" else [{k: s.get(k) for k in columns} for s in segments], columns
+        )
+        done = [dict.fromkeys(PROVENANCE) | {"episode_id": e, "fingerprint": "f"} for e in held]
+        own = failures if asset == "transcripts" else empty_table(FAILURES)
+        commit(store, asset, batch, table, make_table(done, PROVENANCE), own)
+
+
+def test_a_batch_is_done_only_if_an_episode_is(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    skipped = {"episode_id": "s", "status": "skipped", "error": "no audio"}
+    commit_episodes(store, "spoken", {"episode_id": "a"}, {"episode_id": "b"}, spoken="a", failed="b")
+    commit_episodes(store, "silent", {"episode_id": "a"})
+    commit_episodes(store, "failed", {"episode_id": "a"}, skipped, failed="a")
+    commit_episodes(store, "empty", skipped)
+    commit_episodes(store, "discarded", {"episode_id": "a"}, failed="a")
+    discard(store, ["discarded/a"], "bad", None, datetime.datetime.now(datetime.UTC))
+    states = {row.batch: row.state for row in overview.batch_rows(store)}
+    assert states == {"spoken": "done", "silent": "done", "failed": "failed", "empty": "empty", "discarded": "empty"}
+    assert {batch: batch_report(store, batch, {}).state for batch in states} == states
+    assert describe_state(batch_report(store, "failed", {})) == "failed: 1 failed, 1 skipped"
+    assert describe_state(batch_report(store, "spoken", {})) == "done: 1 done, 1 failed"
+    statuses = {(r["batch"], r["episode_id"]): r["status"] for r in overview.episode_rows(store, list(states))}
+    assert statuses["silent", "a"] == statuses["spoken", "a"] == "done"
+
+
+def test_batches_and_episodes_are_selected_and_sorted(store: Store) -> None:
+    show = {"podcast": "A Show", "podcast_id": "guid-1"}
+    commit_episodes(
+        store, "x", {"episode_id": "a", "language": "de", "duration": 60.0} | show, {"episode_id": "b"}, spoken="a"
+    )
+    commit_episodes(store, "y", {"episode_id": "c", "language": "fr"})
+    write_time(store, "x", "2026-03-01T12:00")
+    write_time(store, "y", "2026-04-01T12:00")
+
+    def batches(sort: str = "arrived", *, reverse: bool = False, limit: int | None = None, **of: Any) -> list[str]:
+        rows = overview.batch_rows(store, selection=Selection(**of), sort=sort, reverse=reverse, limit=limit)
+        return [row.batch for row in rows]
+
+    def episodes(sort: str = "batch", *, reverse: bool = False, **of: Any) -> list[str]:
+        rows = overview.episode_rows(store, ["x", "y"], Selection(**of), sort=sort, reverse=reverse)
+        return [row["episode_id"] for row in rows]
+
+    assert batches(status="pending") == ["new", "broken"]
+    assert batches(status="failed") == ["done"]
+    assert batches(language="en") == ["x"]
+    assert batches(language="unknown") == ["broken", "x"]
+    assert batches(language="unknown", limit=1) == ["broken"]
+    assert batches(podcast="a show") == batches(podcast="guid-1") == ["x"]
+    assert batches("hours", limit=2) == ["x", "y"]
+    assert batches("batch") == ["broken", "done", "new", "x", "y"]
+    since, until = parse_time("--since", "2026-03-01"), parse_time("--until", "2026-03-01", end=True)
+    assert batches(since=since, until=until) == ["x"]
+    assert episodes(since=since, until=until) == ["a", "b"]
+    assert episodes(until=parse_time("--until", "2026-03-01T11:59")) == []
+    assert episodes(language="en") == ["a"], "the identified language, not the declared one"
+    assert episodes(language="fr") == ["c"]
+    assert episodes(language="unknown") == ["b"]
+    assert episodes(podcast="A SHOW") == ["a"]
+    assert episodes("duration", reverse=True) == ["a", "b", "c"]
+    assert episodes("language") == ["a", "c", "b"]
+    assert episodes("arrived") == ["c", "a", "b"]
+    (row,) = overview.episode_rows(store, ["x"], Selection(podcast="guid-1"))
+    assert (row["language"], row["declared_language"], row["arrived"][:10]) == ("en", "de", "2026-03-01")
+
+
+def write_time(store: Store, batch: str, time: str) -> None:
+    """Set when the table of a batch was written."""
+    moment = datetime.datetime.fromisoformat(time).replace(tzinfo=datetime.UTC).timestamp()
+    os.utime(str(store.path(table_key("raw_audio", batch))), (moment, moment))
+
+
+def test_values_that_are_no_language_or_date_are_named(place: Place) -> None:
+    for option, value in (("--language", "klingonish"), ("--since", "yesterday"), ("--until", "2026-13-01")):
+        result = place.command("episodes", option, value)
+        assert result.returncode == 2
+        assert f"{option} {value}: not a" in result.stderr
 
 
 def test_failures_of_an_optional_stage_are_listed_and_fail_no_episode(store: Store) -> None:

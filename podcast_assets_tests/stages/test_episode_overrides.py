@@ -5,7 +5,7 @@ import json
 import pytest
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.stages.episode_overrides import hints, speaker_bounds
+from podcast_assets.stages.episode_overrides import diarizer, hints, speaker_bounds
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,15 @@ def test_numbers_of_speakers(
     found = speaker_bounds(json.dumps(metadata), Settings.model_validate(settings))
     assert (found["min_speakers"], found["max_speakers"]) == expected
     assert speaker_bounds(None, Settings()) == {"min_speakers": None, "max_speakers": None}
+
+
+def test_the_diarizer_is_one_that_exists(caplog: pytest.LogCaptureFixture) -> None:
+    known = {"embedded", "none"}
+    assert diarizer('{"diarizer": " None "}', known) == "none"
+    assert [diarizer(text, known) for text in (None, "{}", '{"diarizer": "auto"}')] == [None] * 3
+    assert not caplog.text
+    assert diarizer('{"meta_id": "a", "diarizer": "nobody"}', known) is None
+    assert "metadata of a: ignoring diarizer='nobody', which is none of embedded, none" in caplog.text
 
 
 def test_hints_are_the_columns_that_are_asked_for() -> None:

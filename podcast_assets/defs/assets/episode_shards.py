@@ -13,6 +13,7 @@ from podcast_assets.defs.assets.batches import (
     do_stage,
     materialize_batches,
     upstream,
+    upstream_audio,
 )
 from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
 from podcast_assets.defs.assets.hf_shards import hf_shards
@@ -50,10 +51,9 @@ def episode_shards(
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio, segments = (
-            upstream(opened_store, "raw_audio", batch).rows,
-            upstream(opened_store, "diarized_segments", batch).rows,
-        )
+        audio = upstream_audio(opened_store, batch)
+        segments = upstream(opened_store, "diarized_segments", batch).rows
+        segments = segments.join(audio.select("episode_id"), on="episode_id", how="semi", maintain_order="left")
         scored = upstream(opened_store, "quality_scores", batch).rows
         in_shards = upstream(opened_store, "hf_shards", batch)
         content = sealing.sample_content(audio, segments, upstream(opened_store, "transcripts", batch).rows)

@@ -7,7 +7,14 @@ import polars as pl
 
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.common import plots
-from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, upstream
+from podcast_assets.defs.assets.batches import (
+    BatchResult,
+    batch_asset,
+    do_stage,
+    materialize_batches,
+    upstream,
+    upstream_audio,
+)
 from podcast_assets.defs.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.checks.tables import Verdict, all_accounted, no_failures
@@ -40,10 +47,9 @@ def hf_shards(
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio, segments = (
-            upstream(opened_store, "raw_audio", batch).rows,
-            upstream(opened_store, "diarized_segments", batch).rows,
-        )
+        audio = upstream_audio(opened_store, batch)
+        segments = upstream(opened_store, "diarized_segments", batch).rows
+        segments = segments.join(audio.select("episode_id"), on="episode_id", how="semi", maintain_order="left")
         scored = upstream(opened_store, "quality_scores", batch)
         content = sealing.sample_content(audio, segments, upstream(opened_store, "transcripts", batch).rows)
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")

@@ -31,9 +31,11 @@ from podcast_assets.intake.unpack import read_batch_metadata, unpack
 from podcast_assets.stages.batch_warnings import batch_warnings
 from podcast_assets.stages.choose_tracks import choose_tracks
 from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.discarded import skip_discarded_files
 from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
@@ -103,6 +105,7 @@ def raw_audio(
         held = {r.file.stored.sha256: r.episode_id for r in reversed(found) if r.duplicate_of is None}
         also_in = duplicates.register_content(opened_store, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
+        rows = skip_discarded_files(rows, read_batch_discards(opened_store, batch))
         rows = with_defaults(rows, default_metadata(opened_store, arrival))
         of_batch = [*joined.unused, *(fetched.warnings if fetched else ())]
         warnings = batch_warnings({"raw_audio": run.commit(opened_store, rows, of_batch)})

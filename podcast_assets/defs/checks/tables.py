@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.common.warned import BatchWarning
+from podcast_assets.config.groups.speech import NO_DIARIZER
 from podcast_assets.speech.languages.codes import different_languages
 from podcast_assets.stages.batch_warnings import summary_lines
 
@@ -255,8 +256,8 @@ def not_degraded(table: pl.DataFrame) -> Verdict:
 
 
 def speakers_known(segments: pl.DataFrame) -> Verdict:
-    """Check that every segment has a speaker. If the diarizer fails, segments have none."""
-    unknown = segments.filter(pl.col("speaker").is_null())
+    """Check that every segment has a speaker. If the diarizer fails, segments have none; the diarizer `none` is not expected to."""
+    unknown = segments.filter(pl.col("speaker").is_null(), pl.col("engine").ne_missing(NO_DIARIZER))
     episodes = unknown["episode_id"].unique(maintain_order=True).to_list()
     return Verdict(unknown.is_empty(), {"segments_without_speaker": unknown.height, "episodes": episodes[:20]})
 

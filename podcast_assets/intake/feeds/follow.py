@@ -242,7 +242,13 @@ def _published_or_oldest(item: FeedItem) -> datetime.datetime:
 
 def _pending_row(subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime) -> dict[str, Any]:
     row = feed.row(item, subscription.url)
-    overrides = {"language": language_code(subscription.language), "license": subscription.license}
+    overrides = {
+        "language": language_code(subscription.language),
+        "license": subscription.license,
+        "min_speakers": subscription.min_speakers,
+        "max_speakers": subscription.max_speakers,
+        "diarizer": subscription.diarizer,
+    }
     row |= {name: value for name, value in overrides.items() if value}
     return {
         "episode_id": feed.episode_id(item),

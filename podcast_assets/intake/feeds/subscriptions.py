@@ -41,6 +41,11 @@ class Subscription:
     """Hours between two polls."""
     newest: int | None = None
     """Number of latest episodes to take; None for the default."""
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    """Bounds of the number of speakers of each episode; None leaves them to the settings."""
+    diarizer: str | None = None
+    """Diarizer of each episode; None leaves it to the settings."""
     take_blocked: bool = False
     """Whether to ignore itunes:block and podcast:block, because the publisher agreed."""
 
@@ -120,12 +125,20 @@ def _make_subscription(url: str, row: Mapping[str, Any]) -> Subscription:
             return None
 
     newest = number("newest")
+
+    def count(name: str) -> int | None:
+        value = number(name)
+        return int(value) if value and value >= 1 else None
+
     return Subscription(
         url=url,
         language=first_text(row, "language"),
         license=first_text(row, "license"),
         hours=number("hours"),
         newest=int(newest) if newest else None,
+        min_speakers=count("min_speakers") or count("num_speakers"),
+        max_speakers=count("max_speakers") or count("num_speakers"),
+        diarizer=first_text(row, "diarizer"),
         take_blocked=str(row.get("take_blocked") or "").lower() in ("true", "yes", "1"),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from podcast_assets.config.settings import Settings
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.downloads.http import HttpClient
@@ -20,6 +21,7 @@ from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.batching import EPISODES, HOURS, assign_batches
 from podcast_assets.intake.feeds.follow import FollowOptions, FollowResult, follow_feeds, read_states
 from podcast_assets.intake.feeds.subscriptions import read_subscriptions
+from podcast_assets.stages.episode_overrides import speaker_bounds
 from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import PENDING
 from podcast_assets.store.store import Store
@@ -174,6 +176,18 @@ def test_what_a_publisher_blocks_is_noted_and_not_taken(server: WebServer, store
     server.resources["/feed"] = feed(1, channel="<podcast:guid>p</podcast:guid>")
     assert go(store, NOW + 6 * HOUR).new_episodes == 1
     assert rights.read_history(store, "p")["taken"].to_list() == [False, True]
+
+
+def test_a_list_says_how_many_speakers_a_feed_has_and_who_tells_them_apart(server: WebServer, store: Store) -> None:
+    url = server.put("/feed", feed(1))
+    subscribe(store, url, min_speakers="2", max_speakers="3.0", diarizer="none")
+    row = json.loads(store.read(f"incoming/{go(store).batches[0]}.jsonl").decode())
+    assert (row["min_speakers"], row["max_speakers"], row["diarizer"]) == (2, 3, "none")
+    assert speaker_bounds(json.dumps(row), Settings(max_speakers=9)) == {"min_speakers": 2, "max_speakers": 3}
+    other = server.put("/other", feed(2, channel="<podcast:guid>other</podcast:guid>"))
+    subscribe(store, other, num_speakers="1", diarizer="")
+    row = json.loads(store.read(f"incoming/{go(store).batches[0]}.jsonl").decode())
+    assert (row["min_speakers"], row["max_speakers"], "diarizer" in row) == (1, 1, False)
 
 
 def test_who_has_an_agreement_may_take_what_is_blocked(server: WebServer, store: Store) -> None:

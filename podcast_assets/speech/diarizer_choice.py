@@ -1,0 +1,88 @@
+"""Choice of the diarizer by episode: the run's own, unless the metadata of an episode name another."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import SerializeAsAny
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import Engine, GpuUse
+from podcast_assets.speech.types import Audio, Diarization, Diarizer
+
+DIARIZER = "diarizer"
+"""Input of the episodes that name a diarizer."""
+
+
+class DiarizerChoice(Engine):
+    """The run's diarizer, and those that episodes may name in its place. An episode depends only on its own."""
+
+    name: ClassVar[str] = "chosen"
+
+    usual: SerializeAsAny[Engine]
+    others: tuple[SerializeAsAny[Engine], ...] = ()
+
+    def load(self, device: str | None = None) -> "LoadedDiarizers":
+        """Load the run's diarizer; the others are loaded when an episode names them.
+
+        Args:
+            device: the device that is held for it, which the others use too.
+
+        Raises:
+            EngineUnavailable: the run's diarizer cannot be loaded.
+        """
+        return LoadedDiarizers(self, device)
+
+    def fetch(self) -> None:
+        """Download the model of the run's diarizer.
+
+        Raises:
+            EngineUnavailable: it is not available.
+        """
+        self.usual.fetch()
+
+    def devices(self) -> list[str]:
+        """Devices of the run's diarizer."""
+        return self.usual.devices()
+
+    def gpu_use(self) -> GpuUse:
+        """GPU use of the run's diarizer."""
+        return self.usual.gpu_use()
+
+    def for_inputs(self, inputs: Mapping[str, Any]) -> Engine:
+        """Return the diarizer of an episode."""
+        return next((e for e in self.others if e.name == inputs.get(DIARIZER)), self.usual)
+
+    def identity(self) -> dict[str, Any]:
+        """Identity of the run's diarizer."""
+        return self.usual.identity()
+
+
+class LoadedDiarizers:
+    """Diarizers of one worker, loaded as episodes need them."""
+
+    def __init__(self, choice: DiarizerChoice, device: str | None) -> None:
+        self._device = device
+        self._loaded: dict[Engine, Diarizer] = {}
+        self._unavailable: dict[Engine, EngineUnavailable] = {}
+        self._usual = choice.usual
+        self.of(choice.usual)
+
+    def of(self, engine: Engine) -> Diarizer:
+        """Return the loaded diarizer of an engine.
+
+        Raises:
+            EngineUnavailable: it cannot be loaded here; loading is attempted once.
+        """
+        if engine in self._unavailable:
+            raise self._unavailable[engine]
+        if engine not in self._loaded:
+            try:
+                self._loaded[engine] = engine.load(self._device)
+            except EngineUnavailable as error:
+                self._unavailable[engine] = error
+                raise
+        return self._loaded[engine]
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        """Diarize by the run's diarizer."""
+        return self.of(self._usual).diarize(audio, min_speakers=min_speakers, max_speakers=max_speakers)
