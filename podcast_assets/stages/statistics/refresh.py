@@ -20,7 +20,7 @@ from podcast_assets.store.store import STORE_READERS, Store
 
 log = logging.getLogger(__name__)
 
-SAVED_EVERY = 500
+SAVED_EVERY = 250
 """Batches that are counted between two writes, so that an interrupted first count of many batches is resumed."""
 SETTLED_SECONDS = 2.0
 """Age from which a folder's time of change is trusted: within the resolution of its clock another change may follow unseen."""
@@ -79,8 +79,6 @@ def refresh_statistics(store: Store, progress: Progress = lambda done, total: No
         progress(counted, len(changed))
         if counted < len(changed) and not_saved is None:
             not_saved = _save(store, table)
-    if outdated:
-        table = replace(table, rows=table.rows.sort("batch", maintain_order=True))
     if (outdated or folders != known.folders) and not_saved is None:
         not_saved = _save(store, replace(table, folders=folders))
     return RefreshedStatistics(table.rows, counted, not_saved)
