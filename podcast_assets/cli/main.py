@@ -98,6 +98,10 @@ COMMANDS = {
         "podcast_assets.cli.speakers:speakers",
         "List speakers who appear in several episodes of a podcast, matched by their voice embeddings.",
     ),
+    "stats": (
+        "podcast_assets.cli.stats:stats",
+        "Show episodes, hours, bytes, success rate, speed of the stages, failures by reason, and what waits, of all batches.",
+    ),
     "submit": (
         "podcast_assets.cli.submit:submit",
         "Add files, folders, archives, episode URLs, feeds or OPML lists to the store. `podcast-assets dev` processes them.",

@@ -20,6 +20,7 @@ from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.assets.second_opinions import second_opinions
+from podcast_assets.defs.assets.statistics import statistics, statistics_job
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.dagster_internals import redact_stored_errors, sleep_while_waiting_for_a_pool
 from podcast_assets.defs.janitor import tidy_up
@@ -27,7 +28,7 @@ from podcast_assets.defs.jobs import podcast_dataset
 from podcast_assets.defs.loggers import console_logger, status_line_logger, terminal_logger
 from podcast_assets.defs.releases import enough_sealed, nightly_release, release_dataset
 from podcast_assets.defs.resources import PipelineResource, ReleaseResource, StoreResource
-from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
+from podcast_assets.defs.schedules import hourly_janitor, hourly_statistics, nightly_retry
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
 from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
@@ -72,6 +73,7 @@ def build_definitions(
     assets = [
         *(a.definition(gpu_pool(a.stages, profile) if profile else GPU_POOL) for a in _BATCH_ASSETS),
         hf_dataset,
+        statistics,
     ]
     resources = {
         # not a configurable resource, because the UI would show its secret
@@ -84,8 +86,13 @@ def build_definitions(
     }
     return dg.Definitions(
         assets=list(_apply_overrides({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
-        jobs=[podcast_dataset(settings), release_dataset(settings), tidy_up],
-        schedules=[nightly_retry(settings), hourly_janitor(settings), nightly_release(settings)],
+        jobs=[podcast_dataset(settings), release_dataset(settings), statistics_job(settings), tidy_up],
+        schedules=[
+            nightly_retry(settings),
+            hourly_janitor(settings),
+            hourly_statistics(settings),
+            nightly_release(settings),
+        ],
         sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_cancellation, tell_of_success],
         resources=_apply_overrides(resources, resource_overrides or {}),
         loggers={

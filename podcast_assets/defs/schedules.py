@@ -1,8 +1,9 @@
-"""Schedules: the nightly retry of temporary failures, and the janitor."""
+"""Schedules: the nightly retry of temporary failures, the janitor, and the statistics."""
 
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.statistics import UPDATE_STATISTICS
 from podcast_assets.defs.jobs import JOB, TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.resources import StoreResource
@@ -59,3 +60,20 @@ def hourly_janitor(settings: Settings) -> dg.ScheduleDefinition:
         return dg.RunRequest(tags=run_tags("janitor", settings))
 
     return janitor
+
+
+def hourly_statistics(settings: Settings) -> dg.ScheduleDefinition:
+    """Define the schedule that materializes the asset `statistics`."""
+
+    @dg.schedule(
+        name="statistics",
+        job_name=UPDATE_STATISTICS,
+        cron_schedule=settings.statistics_cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Counts what became of all episodes.",
+    )
+    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags=run_tags("statistics", settings))
+
+    return tick

@@ -8,6 +8,27 @@ UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 """Statuses of unfinished runs."""
 
 
+def count_unfinished_runs(home: Path) -> tuple[int, int] | None:
+    """Count the unfinished runs in an instance's SQLite database.
+
+    Args:
+        home: folder of the instance.
+
+    Returns:
+        Number of runs that wait in the queue, and of those that start, run or are being canceled; None if the instance uses another
+        storage, does not exist, or cannot be read.
+    """
+    try:
+        with contextlib.closing(_connect(home)) as connection:
+            marks = ", ".join("?" * len(UNFINISHED))
+            query = f"SELECT status, COUNT(*) FROM runs WHERE status IN ({marks}) GROUP BY status"  # noqa: S608
+            found = dict(connection.execute(query, UNFINISHED).fetchall())
+    except (OSError, sqlite3.Error):
+        return None
+    waiting = sum(found.pop(status, 0) for status in ("QUEUED", "NOT_STARTED"))
+    return waiting, sum(found.values())
+
+
 def may_have_unfinished_runs(home: Path) -> bool:
     """Check whether an instance may have unfinished runs.
 
@@ -17,13 +38,17 @@ def may_have_unfinished_runs(home: Path) -> bool:
     Returns:
         False if its SQLite database has no unfinished run; True otherwise, and if the instance uses another storage.
     """
-    try:
-        if "storage:" in (home / "dagster.yaml").read_text():  # not in the default SQLite database
-            return True
-        database = f"{(home / 'history' / 'runs.db').absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:
-            marks = ", ".join("?" * len(UNFINISHED))
-            found = connection.execute(f"SELECT 1 FROM runs WHERE status IN ({marks}) LIMIT 1", UNFINISHED)  # noqa: S608
-            return found.fetchone() is not None
-    except (OSError, sqlite3.Error):
-        return True
+    count = count_unfinished_runs(home)
+    return count is None or any(count)
+
+
+def _connect(home: Path) -> sqlite3.Connection:
+    """Open the SQLite database of an instance read-only.
+
+    Raises:
+        OSError, sqlite3.Error: there is none.
+    """
+    if "storage:" in (home / "dagster.yaml").read_text():
+        raise FileNotFoundError(f"the instance in {home} is not in the default SQLite database")
+    database = f"{(home / 'history' / 'runs.db').absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(database, uri=True, timeout=1)

@@ -25,6 +25,7 @@ from podcast_assets.store.commits import CommittedTable, commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.stage_names import TABLE_STAGES
+from podcast_assets.store.statistics_table import forget_batches
 from podcast_assets.store.store import DamagedTable, Store, sealed_key, table_key
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ def purge_batch(
     ours = pl.col("episode_id").is_in(list(episodes))
     _filter_table(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
     _filter_table(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
+    if not purged.dry:
+        forget_batches(store, [batch])
 
 
 def purge_contents(store: Store, shas: Iterable[str], purged: PurgeResult) -> None:

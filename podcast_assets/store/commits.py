@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.errors import first_line
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, schema
 from podcast_assets.store.stage_names import TABLE_STAGES
@@ -88,6 +89,37 @@ class CommittedTable:
         failures = _rows_with_fingerprints(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
         warnings = tuple(BatchWarning(**w) for w in json.loads(notes.get(_WARNINGS, "[]")))
         return cls(rows, done, failed, provenance, failures, warnings=warnings)
+
+    @classmethod
+    def read_columns(cls, store: Store, asset: str, batch: str, columns: Sequence[str]) -> "CommittedTable":
+        """Read some columns of a table, and its provenance and failures, without the rest of the file and its checksum.
+
+        Columns that a table of an earlier version lacks are null. For overviews of many batches: what is computed with the rows
+        needs `read`. Without columns, the table has no rows either.
+        """
+        dtypes = schema(TABLES[asset])
+        try:
+            with store.local_copy(table_key(asset, batch)) as path:
+                notes = pl.read_parquet_metadata(path)
+                there = pl.read_parquet_schema(path) if columns else {}
+                own = [c for c in columns if c in there]
+                rows = pl.read_parquet(path, columns=own, memory_map=False) if own else pl.DataFrame()
+            if rows.schema != {c: dtypes[c] for c in columns}:
+                rows = rows.select(
+                    (pl.col(c) if c in rows.columns else pl.lit(None)).cast(dtypes[c]).alias(c) for c in columns
+                )
+        except FileNotFoundError:
+            return cls.nothing()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            return cls.nothing(f"{store.path(table_key(asset, batch))} is damaged ({first_line(error)})")
+        done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
+        return cls(
+            rows,
+            done,
+            failed,
+            _rows_with_fingerprints(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done),
+            _rows_with_fingerprints(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed),
+        )
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -169,4 +201,4 @@ def _rows_with_fingerprints(store: Store, key: str, columns: Columns, fingerprin
         return empty_table(columns)
     frame = found[0]
     committed = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
-    return frame.filter(pl.Series(committed, dtype=pl.Boolean))
+    return frame if all(committed) else frame.filter(pl.Series(committed, dtype=pl.Boolean))

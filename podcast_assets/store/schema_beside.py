@@ -141,6 +141,26 @@ NEAR_DUPLICATES: Columns = {
     "seconds": (pl.Float64, "length of the common sound, s"),
 }
 
+STATISTICS: Columns = {
+    "kind": (pl.String, "batch, episodes, work or failures: what the row counts"),
+    "batch": (pl.String, "the batch"),
+    "version": (pl.String, "hash of the listing of the batch's tables; of rows of the kind `batch` only"),
+    "hour": (pl.Datetime("us", "UTC"), "hour in which the episodes were finished or failed; null for the kind `batch`"),
+    "status": (pl.String, "episodes: done, failed, skipped or pending; batch: done, or begun while a table is missing"),
+    "language": (pl.String, "episodes: ISO 639-1 code, identified or declared; null if unknown"),
+    "podcast": (pl.String, "episodes: name of the podcast, or its guid; null if unknown"),
+    "stage": (pl.String, "work, failures: the stage"),
+    "engine": (pl.String, "work: the engine; null for stages without one"),
+    "node": (pl.String, "work: the machine"),
+    "gpu": (pl.String, "work: the GPU of that machine; null on a CPU"),
+    "reason": (pl.String, "failures: class and message of the error, without names and numbers"),
+    "episodes": (pl.Int64, "number of episodes"),
+    "audio_seconds": (pl.Float64, "length of their audio, s"),
+    "bytes": (pl.Int64, "episodes: size of the originals"),
+    "seconds": (pl.Float64, "work: processing time, s"),
+}
+"""Counts per batch, from which statistics are computed; they can be computed again from the other tables."""
+
 TAKEDOWNS: Columns = {
     "takedown": (pl.String, "id of the record: the same target is the same record"),
     "scope": (pl.String, "episode or podcast; `podcast` also refuses future episodes"),

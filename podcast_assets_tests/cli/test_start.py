@@ -55,6 +55,7 @@ HELP = TABLES | {"polars", "pydantic", "rich"}
         ("batches", TABLES),
         ("episodes --json", TABLES),
         ("failures", TABLES),
+        ("stats --by day", TABLES),
         ("takedowns", TABLES),
         ("duplicates --json", DAGSTER),
     ],

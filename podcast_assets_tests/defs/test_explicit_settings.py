@@ -18,7 +18,7 @@ from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.defs.releases import enough_sealed
 from podcast_assets.defs.resources import StoreResource
-from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
+from podcast_assets.defs.schedules import hourly_janitor, hourly_statistics, nightly_retry
 from podcast_assets.defs.sensors import run_alerts as alerts
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
@@ -46,6 +46,7 @@ def settings(tmp_path: Path) -> Settings:
         retry_cron="2 2 * * *",
         retry_attempts=9,
         janitor_cron="3 3 * * *",
+        statistics_cron="4 4 * * *",
         scratch_hours=50,
         keep_sources_days=1,
         max_runtime_hours=2,
@@ -73,6 +74,7 @@ def elsewhere(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "RETRY_CRON": "9 9 * * *",
         "RETRY_ATTEMPTS": "1",
         "JANITOR_CRON": "9 9 * * *",
+        "STATISTICS_CRON": "9 9 * * *",
         "SCRATCH_HOURS": "1",
         "KEEP_SOURCES_DAYS": "1000",
         "MAX_RUNTIME_HOURS": "9",
@@ -155,12 +157,13 @@ def test_schedules_keep_the_hours_and_the_attempts_that_are_given(
         "nightly_release": "1 1 * * *",
         "nightly_retry": "2 2 * * *",
         "janitor": "3 3 * * *",
+        "statistics": "4 4 * * *",
     }
     commit_batch(store, "b1", failure("transcribe", attempts=5))
     store.write("incoming/b1.tar", b"x")
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(BATCHES, ["b1"])
-        for schedule in (nightly_retry(settings), hourly_janitor(settings)):
+        for schedule in (nightly_retry(settings), hourly_janitor(settings), hourly_statistics(settings)):
             with dg.build_schedule_context(
                 instance,
                 scheduled_execution_time=datetime.datetime.now(datetime.UTC),

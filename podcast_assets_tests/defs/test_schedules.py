@@ -69,6 +69,7 @@ def test_schedules_run_without_being_switched_on_but_for_what_may_publish() -> N
     assert crons == {
         "nightly_retry": ("5 3 * * *", dg.DefaultScheduleStatus.RUNNING),
         "janitor": ("30 * * * *", dg.DefaultScheduleStatus.RUNNING),
+        "statistics": ("10 * * * *", dg.DefaultScheduleStatus.RUNNING),
         "nightly_release": ("0 4 * * *", dg.DefaultScheduleStatus.STOPPED),
     }
 

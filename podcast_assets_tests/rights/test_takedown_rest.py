@@ -14,8 +14,10 @@ from podcast_assets.intake.duplicates.exact import holders_key, register_content
 from podcast_assets.rights.takedown import TakedownRequest, TakedownResult, take_down
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
+from podcast_assets.stages.statistics.refresh import refresh_statistics
 from podcast_assets.store.schema import RAW_AUDIO, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
+from podcast_assets.store.statistics_table import read_statistics
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
 from podcast_assets_tests import conftest
@@ -112,6 +114,16 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
     voices_left = store.read_table(voices.KEY, LINKED)
     assert voices_left is not None
     assert voices_left["episode_id"].to_list() == ["e3"]
+
+
+def test_no_name_of_it_stays_in_the_statistics(store: Store) -> None:
+    commit(store, "one", row("e1", A, "1.mp3") | {"podcast": "Secret Tea"})
+    commit(store, "two", row("e2", B, "2.mp3") | {"podcast": "Open Coffee"})
+    refresh_statistics(store)
+    down(store, "e1", dry_run=True)
+    assert read_statistics(store).versions.keys() == {"one", "two"}
+    down(store, "e1")
+    assert set(read_statistics(store).rows["podcast"].drop_nulls()) == {"Open Coffee"}
 
 
 DERIVED = {"fingerprints/one.parquet": FINGERPRINTS, "near_duplicates/two.parquet": NEAR_DUPLICATES, voices.KEY: LINKED}

@@ -52,6 +52,10 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         schema_beside.NEAR_DUPLICATES,
         "One row per pair of episodes that sound the same though their bytes differ.",
     ),
+    "statistics/batches.parquet": (
+        schema_beside.STATISTICS,
+        "Counts for `podcast-assets stats`: several rows per batch. It is counted again if it is removed.",
+    ),
     "takedowns/": (schema_beside.TAKEDOWNS, "One record per takedown. It never holds content."),
     "discards/": (schema_beside.DISCARDS, "One record per episode that was discarded; `--undo` removes it."),
     "episodes/<batch>.parquet": (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
+from podcast_assets.cli.doctor import clip, database, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
@@ -88,6 +88,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
         *machine.examine(store),
         places.store(store),
         places.dagster_home(settings),
+        *database.examine(settings),
         *places.telemetry(settings, os.environ),
         hub_finding,
     ]

@@ -67,6 +67,11 @@ class DagsterSettings(SettingsGroup):
         default="30 * * * *",
         description="When the janitor removes what crashes left behind: a cron expression in UTC.",
     )
+    statistics_cron: str = Field(
+        json_schema_extra=DEPLOYMENT,
+        default="10 * * * *",
+        description="When the asset `statistics` is materialized: a cron expression in UTC.",
+    )
     scratch_hours: float = Field(
         json_schema_extra=DEPLOYMENT,
         default=48.0,
@@ -99,7 +104,7 @@ class DagsterSettings(SettingsGroup):
         except RuntimeError as error:
             raise ValueError(str(error)) from error
 
-    _check_crons = field_validator("retry_cron", "janitor_cron")(check_cron)
+    _check_crons = field_validator("retry_cron", "janitor_cron", "statistics_cron")(check_cron)
 
     @field_validator("webhook_secret")
     @classmethod

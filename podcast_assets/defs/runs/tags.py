@@ -8,7 +8,7 @@ from typing import Literal
 
 from podcast_assets.config.settings import Settings
 
-Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release"]
+Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release", "statistics"]
 
 SOURCE = "podcast/source"
 """Tag with the source of a run. `dagster.yaml` limits how many runs of backfills run at once."""
@@ -32,6 +32,7 @@ PRIORITIES: dict[Source, int] = {
     "backfill": BACKFILL,
     "release": BY_HAND,
     "janitor": NEW_BATCH,  # takes seconds, without a GPU
+    "statistics": NEW_BATCH,  # the same
 }
 
 

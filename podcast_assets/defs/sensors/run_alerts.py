@@ -9,6 +9,7 @@ import dagster as dg
 
 from podcast_assets.common.redaction import redact_text
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.statistics import UPDATE_STATISTICS
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, batches_in_run
 from podcast_assets.defs.resources import StoreResource
@@ -122,5 +123,9 @@ def tell_of_cancellation(
 def tell_of_success(
     context: dg.RunStatusSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason | None:
-    """Notify the webhook of a successful run, unless it is the janitor's."""
-    return None if context.dagster_run.job_name == TIDY_UP else _notify(context, store, settings, None)
+    """Notify the webhook of a successful run, unless it is the janitor's or the statistics'."""
+    return (
+        None
+        if context.dagster_run.job_name in (TIDY_UP, UPDATE_STATISTICS)
+        else _notify(context, store, settings, None)
+    )
