@@ -1,7 +1,7 @@
 """Prepare a bounded number of items in threads, ahead of the worker that consumes them in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,8 +16,11 @@ def prefetch_items(
     *,
     size: Callable[[Item], float] = lambda item: 0.0,
     limit: float = 1.0,
-) -> Iterator[tuple[Item, Future[Prepared]]]:
+) -> Generator[tuple[Item, Future[Prepared]]]:
     """Yield each item with the future of its prepared value.
+
+    Close the generator (`contextlib.closing`) wherever it may not be exhausted: the garbage collector would join its threads at any
+    time, and deadlocks where it runs while another thread starts.
 
     Args:
         items: items to prepare, consumed one by one.

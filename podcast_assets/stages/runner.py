@@ -77,8 +77,11 @@ def run_stage(
         counter = ProgressCounter(stage.name, batch, todo)
         device = _DeviceWatch(stage, batch, len(todo))
         if todo:
-            with contextlib.closing(stream_with_retry(compute, stage, todo)) as outcomes:  # an error ends its threads
-                for outcome in save_in_threads(_record(work, device, outcomes)):
+            with (  # an error ends their threads
+                contextlib.closing(stream_with_retry(compute, stage, todo)) as outcomes,
+                contextlib.closing(save_in_threads(_record(work, device, outcomes))) as recorded,
+            ):
+                for outcome in recorded:
                     episode, rows = outcome.result.episode, outcome.result.rows
                     report(counter.failed(episode) if isinstance(rows, Exception) else counter.done(episode, rows))
             _require_any_result(work)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,8 +16,8 @@ _SLOW_SECONDS = 0.25
 without delay what is done."""
 
 
-def save_in_threads(items: Iterable[tuple[Item, Callable[[], object] | None]]) -> Iterator[Item]:
-    """Yield items in their order, each once it is saved.
+def save_in_threads(items: Iterable[tuple[Item, Callable[[], object] | None]]) -> Generator[Item]:
+    """Yield items in their order, each once it is saved. Close it where it may not be exhausted, see `prefetch_items`.
 
     Args:
         items: each with the function that saves it, or None where there is nothing to save. Taken one by one.

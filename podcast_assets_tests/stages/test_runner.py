@@ -260,6 +260,22 @@ def test_a_trouble_that_passes_costs_no_failure(store: Store) -> None:
     assert (list(result.done), stage.processed) == (["a", "b"], ["a", "b", "a"])
 
 
+def test_no_thread_outlives_a_stage_whose_error_is_kept(store: Store) -> None:
+    """Else the garbage collector ends them, in any thread, which deadlocks where it is about to start."""
+    full = Cut(errors={"b": OSError(errno.ENOSPC, "No space left on device")})
+    with pytest.raises(OSError, match="No space left") as raised:
+        run(store, full, episodes(*"abcdefgh"))
+
+    def refuse(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        run(store, Cut(), episodes(*"abcdefgh"), report=refuse)
+    assert raised.value.__traceback__
+    assert interrupted.value.__traceback__
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("prefetch", "save")) and t.is_alive()]
+
+
 def test_a_full_disk_stops_the_stage(store: Store) -> None:
     stage = Cut(errors={"b": OSError(errno.ENOSPC, "No space left on device")})
     with pytest.raises(OSError, match="No space left"):

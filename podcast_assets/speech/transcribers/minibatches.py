@@ -5,6 +5,7 @@ minibatches, prepares inputs and handles results while another minibatch is comp
 "Out of memory" is therefore not treated as a device error, which ends the stage, even if it names CUDA (`common/errors.py`).
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -86,18 +87,22 @@ class Batcher:
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Implement `Transcriber.transcribe`. A minibatch is recognized in a thread while the previous results are written."""
         done: list[TranscriptionResult] = []
-        prepared = prefetch_items(self._fill_minibatches(work, done), self._prepare_inputs, ahead=1)
-        recognized = prefetch_items(
-            prepared, lambda item: self._recognize_or_split(item[0].key, item[1].result()), ahead=1
-        )
-        for (minibatch, _), results in recognized:
-            for (episode, i), result in zip(minibatch.windows, results.result(), strict=True):
-                episode.results[i] = result
-                episode.pending -= 1
-                if not episode.pending:
-                    done.append(self._finish_episode(episode))
-            yield from done
-            done.clear()
+        with (
+            contextlib.closing(
+                prefetch_items(self._fill_minibatches(work, done), self._prepare_inputs, ahead=1)
+            ) as prepared,
+            contextlib.closing(
+                prefetch_items(prepared, lambda item: self._recognize_or_split(item[0].key, item[1].result()), ahead=1)
+            ) as recognized,
+        ):
+            for (minibatch, _), results in recognized:
+                for (episode, i), result in zip(minibatch.windows, results.result(), strict=True):
+                    episode.results[i] = result
+                    episode.pending -= 1
+                    if not episode.pending:
+                        done.append(self._finish_episode(episode))
+                yield from done
+                done.clear()
         yield from done
 
     def _fill_minibatches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Minibatch]:

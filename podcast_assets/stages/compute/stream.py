@@ -1,5 +1,6 @@
 """Streams of episodes through a stage's worker: it can fill its minibatches across episodes, and each has its own outcome."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -17,6 +18,8 @@ PREFETCH_SECONDS = 2 * 3600.0
 
 _Prepared = tuple[PreparedEpisode, float]
 """An episode, and the seconds that its preparation took."""
+_Ahead = Iterable[tuple[Episode, Future[tuple[Any, float]]]]
+"""Episodes with what their preparation will give."""
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +72,20 @@ def process_prefetched(
         EngineUnavailable: an engine cannot be loaded; that is no episode's error.
         NoProgress: the stage ended before it took any of the remaining episodes.
     """
-    ahead = prefetch_items(
-        episodes,
-        lambda e: _prepare_timed(stage, e),
-        prefetch,
-        size=lambda episode: episode.seconds,
-        limit=PREFETCH_SECONDS,
-    )
+    with contextlib.closing(
+        prefetch_items(
+            episodes,
+            lambda e: _prepare_timed(stage, e),
+            prefetch,
+            size=lambda episode: episode.seconds,
+            limit=PREFETCH_SECONDS,
+        )
+    ) as ahead:
+        yield from _process_ahead(stage, worker, ahead, place)
+
+
+def _process_ahead(stage: Stage, worker: Any, ahead: _Ahead, place: Place) -> Iterator[EpisodeOutcome]:
+    """Process episodes that are being prepared, see `process_prefetched`."""
     in_hand: dict[str, tuple[Episode, float]] = {}
     unprepared: list[EpisodeOutcome] = []
     source = _prepared_episodes(ahead, unprepared, place)
@@ -103,9 +113,7 @@ def process_prefetched(
     yield from _take_all(unprepared)
 
 
-def _prepared_episodes(
-    ahead: Iterable[tuple[Episode, Future[tuple[Any, float]]]], unprepared: list[EpisodeOutcome], place: Place
-) -> Iterator[_Prepared]:
+def _prepared_episodes(ahead: _Ahead, unprepared: list[EpisodeOutcome], place: Place) -> Iterator[_Prepared]:
     """Yield the episodes that could be prepared, and add the others to `unprepared`."""
     for episode, future in ahead:
         try:
