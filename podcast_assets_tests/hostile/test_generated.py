@@ -10,7 +10,7 @@ from podcast_assets_tests.release.published import publish
 
 pytestmark = pytest.mark.hostile
 
-COUNTS = {"table": 400, "feed": 1_400, "dataset": 200}
+COUNTS = {"table": 150, "feed": 1_650, "dataset": 200}
 
 
 @pytest.mark.parametrize("kind", COUNTS)
