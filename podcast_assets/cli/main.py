@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "run": (
         "podcast_assets.cli.run:run",
-        "Turn folders, archives or files into a dataset, in this process. Run it again to resume.",
+        "Turn folders, archives, files or lists of URLs into a dataset, in this process. Run it again to resume.",
     ),
     "settings": (
         "podcast_assets.cli.settings:show_settings",
@@ -104,7 +104,7 @@ COMMANDS = {
     ),
     "submit": (
         "podcast_assets.cli.submit:submit",
-        "Add files, folders, archives, episode URLs, feeds or OPML lists to the store. `podcast-assets dev` processes them.",
+        "Add files, archives, episode URLs, lists of them, feeds or OPML lists to the store. `podcast-assets dev` processes them.",
     ),
     "takedown": (
         "podcast_assets.cli.takedown:takedown",
