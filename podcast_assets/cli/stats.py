@@ -18,14 +18,13 @@ from podcast_assets.cli.terminal import (
     print_refused,
 )
 from podcast_assets.common.periods import parse_since
-from podcast_assets.common.wording import count_noun
+from podcast_assets.common.wording import count_noun, format_bytes
+from podcast_assets.stages.statistics.groups import GROUPS
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
     from podcast_assets.stages.statistics.totals import Statistics
 
-GROUPS = ("day", "hour", "language", "podcast", "engine", "gpu", "status")
-"""The same as `totals.GROUPS`, which is slow to import."""
 _REASONS = 10
 """Reasons of failures that are printed without --json."""
 _SLOW_COUNT = 200
@@ -146,7 +145,7 @@ def _summary_lines(statistics: "Statistics") -> list[str]:
     rate = "" if statistics.success_rate is None else f", success rate {statistics.success_rate:.1%}"
     waiting = (
         f"{count_noun(queue.batches_waiting, 'batch')} with {count_noun(queue.files_waiting, 'file')} "
-        f"({_size(queue.bytes_waiting)}) not begun; "
+        f"({format_bytes(queue.bytes_waiting, 'B')}) not begun; "
         f"{count_noun(queue.episodes_pending, 'episode')} ({queue.hours_pending:,.2f} h) in begun batches"
     )
     runs = "" if queue.runs_queued is None else f"; runs: {queue.runs_queued:,} queued, {queue.runs_active:,} active"
@@ -155,7 +154,7 @@ def _summary_lines(statistics: "Statistics") -> list[str]:
         f"batches: {batches['total']:,}, of which {batches['done']:,} done and {batches['begun']:,} begun",
         f"episodes{period}: {episodes['done']:,} done, {episodes['failed']:,} failed, {episodes['skipped']:,} skipped, "
         f"{episodes['pending']:,} pending{rate}",
-        f"done{period}: {statistics.hours:,.2f} h, {_size(statistics.bytes)}",
+        f"done{period}: {statistics.hours:,.2f} h, {format_bytes(statistics.bytes, 'B')}",
         f"waiting: {waiting}{runs}",
     ]
 
@@ -172,14 +171,14 @@ def _show_groups(statistics: "Statistics", by: str, limit: int) -> None:
         numbers = ("episodes", "hours", "size")
         table = make_table(by, *numbers, numbers=numbers)
         for row in shown:
-            table.add_row(row[by], f"{row['episodes']:,}", f"{row['hours']:,.2f}", _size(row["bytes"]))
+            table.add_row(row[by], f"{row['episodes']:,}", f"{row['hours']:,.2f}", format_bytes(row["bytes"], "B"))
     else:
         numbers = ("done", "failed", "skipped", "pending", "success", "hours", "size")
         table = make_table(by, *numbers, numbers=numbers, no_wrap=numbers)
         for row in shown:
             rate = "" if row["success_rate"] is None else f"{row['success_rate']:.1%}"
             counts = (f"{row[status]:,}" for status in ("done", "failed", "skipped", "pending"))
-            table.add_row(Text(row[by]), *counts, rate, f"{row['hours']:,.2f}", _size(row["bytes"]))
+            table.add_row(Text(row[by]), *counts, rate, f"{row['hours']:,.2f}", format_bytes(row["bytes"], "B"))
     output.print(table)
     if len(groups) > len(shown):
         print_line(f"{len(shown)} of {len(groups)} groups; --limit 0 prints all")
@@ -188,12 +187,3 @@ def _show_groups(statistics: "Statistics", by: str, limit: int) -> None:
 def _work_cells(row: dict[str, Any]) -> tuple[str, str, str]:
     speed = "" if row["x_real_time"] is None else f"{row['x_real_time']:,.1f}"
     return f"{row['episodes']:,}", f"{row['hours']:,.2f}", speed
-
-
-def _size(number: float) -> str:
-    """Format bytes with a decimal unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:,.0f} B" if unit == "B" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"

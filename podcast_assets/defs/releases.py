@@ -10,6 +10,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import AssetJob
 from podcast_assets.defs.partitions import UNFINISHED
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
+from podcast_assets.defs.run_schedule import run_on_schedule
 from podcast_assets.defs.runs.tags import MAX_RUNTIME, run_tags
 from podcast_assets.intake.feeds import subscriptions
 from podcast_assets.store.store import Store
@@ -32,19 +33,15 @@ def release_dataset(settings: Settings) -> AssetJob:
 
 def nightly_release(settings: Settings) -> dg.ScheduleDefinition:
     """Define the nightly schedule of releases, which is off by default because a release may be public."""
-
-    @dg.schedule(
+    return run_on_schedule(
+        settings,
         name="nightly_release",
-        job_name=RELEASE,
-        cron_schedule=settings.release_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
+        job=RELEASE,
+        cron=settings.release_cron,
+        kind="release",
         description="Releases all sealed data that may be published.",
+        running=False,
     )
-    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_tags("release", settings))
-
-    return tick
 
 
 @dg.sensor(

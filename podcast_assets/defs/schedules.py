@@ -7,6 +7,7 @@ from podcast_assets.defs.assets.statistics import UPDATE_STATISTICS
 from podcast_assets.defs.jobs import JOB, TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.resources import StoreResource
+from podcast_assets.defs.run_schedule import run_on_schedule
 from podcast_assets.defs.runs.tags import run_tags
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.stages.unfinished import with_retryable_failures
@@ -47,33 +48,23 @@ def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
 
 def hourly_janitor(settings: Settings) -> dg.ScheduleDefinition:
     """Define the schedule of the janitor's job."""
-
-    @dg.schedule(
+    return run_on_schedule(
+        settings,
         name="janitor",
-        job_name=TIDY_UP,
-        cron_schedule=settings.janitor_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        job=TIDY_UP,
+        cron=settings.janitor_cron,
+        kind="janitor",
         description="Removes files that crashes left behind.",
     )
-    def janitor(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_tags("janitor", settings))
-
-    return janitor
 
 
 def hourly_statistics(settings: Settings) -> dg.ScheduleDefinition:
     """Define the schedule that materializes the asset `statistics`."""
-
-    @dg.schedule(
+    return run_on_schedule(
+        settings,
         name="statistics",
-        job_name=UPDATE_STATISTICS,
-        cron_schedule=settings.statistics_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        job=UPDATE_STATISTICS,
+        cron=settings.statistics_cron,
+        kind="statistics",
         description="Counts what became of all episodes.",
     )
-    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_tags("statistics", settings))
-
-    return tick

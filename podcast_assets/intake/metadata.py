@@ -157,7 +157,7 @@ class JoinedMetadata:
         return self.rows.get(source, {})
 
 
-def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: Any = None) -> MetadataFile:
+def open_metadata(name: str, data: bytes | Path, key: str = KEY) -> MetadataFile:
     """Open a metadata file, read its ids and check its format.
 
     Values are not converted: CSV stays text, and JSON rows stay as written.
@@ -166,7 +166,6 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
         name: name of the file in the batch; the suffix determines the format.
         data: content of the file, or a path to it.
         key: column with the ids.
-        keep_alive: object to keep as long as the result, such as a temporary file.
 
     Raises:
         BadInput: the file cannot be read, or its ids are neither text nor numbers.
@@ -177,7 +176,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
             source, converted = to_utf8(data, guess=False)
             frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_PADDING) != "")
             key = _spelling_in_lines(frame, key)
-            return MetadataFile(name, frame, key, _ids_of_lines(frame, key, name), (keep_alive, converted))
+            return MetadataFile(name, frame, key, _ids_of_lines(frame, key, name), converted)
         table = scan_table(name, data, [key])
         ids = _ids_of_table(table.frame, key, name)
     except BadInput as error:
@@ -188,7 +187,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
         ) from error
     except READ_ERRORS as error:
         raise unreadable(f"metadata {name}", error) from error
-    return MetadataFile(name, table.frame, key, ids, (keep_alive, table.keep_alive))
+    return MetadataFile(name, table.frame, key, ids, table.keep_alive)
 
 
 def _ids_of_table(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:

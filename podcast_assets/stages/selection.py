@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.common.periods import parse_utc
 
 Row = Mapping[str, Any]
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -128,11 +129,10 @@ def parse_time(option: str, text: str, *, end: bool = False) -> datetime.datetim
         Misconfigured: it is neither.
     """
     try:
-        time = datetime.datetime.fromisoformat(text.strip())
-    except ValueError:
+        time = parse_utc(text)
+    except (ValueError, OverflowError):
         raise Misconfigured(
             f"{option} {text}: not a date such as 2026-11-30, nor a time such as 2026-11-30T12:00"
         ) from None
-    time = time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
     is_date = "T" not in text and ":" not in text
     return time + datetime.timedelta(days=1) if end and is_date else time

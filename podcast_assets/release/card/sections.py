@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.wording import count_noun
+from podcast_assets.common.wording import count_noun, format_bytes
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.header import SPLITS, sorted_unique
 from podcast_assets.release.published import EPISODES, SEGMENTS
@@ -204,20 +204,12 @@ def _with_columns(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
 
 def _totals(shards: Sequence[Any]) -> str:
     samples, size = sum(s.samples for s in shards), sum(s.bytes for s in shards)
-    return f"{samples:,} samples in {count_noun(len(shards), 'shard')} ({_format_bytes(size)})"
+    return f"{samples:,} samples in {count_noun(len(shards), 'shard')} ({format_bytes(size)})"
 
 
 def _sum_hours(rows: pl.DataFrame) -> str:
     hours = float(rows["duration"].sum()) / 3600
     return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
-
-
-def _format_bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def _format_two_digits(value: float | None) -> str:

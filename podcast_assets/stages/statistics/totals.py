@@ -9,8 +9,6 @@ import polars as pl
 from podcast_assets.stages.statistics.queue import QueueCounts
 from podcast_assets.store.stage_names import TABLE_STAGES
 
-GROUPS = ("day", "hour", "language", "podcast", "engine", "gpu", "status")
-"""What statistics can be grouped by."""
 STATUSES = ("done", "failed", "skipped", "pending")
 _TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z"}
 _OF_WORK = ("engine", "gpu")
