@@ -1,5 +1,6 @@
 """Decoded frames as blocks of float32 samples of one rate and number of channels."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from podcast_assets.audio.channels import channel_weights, mixer_of
 from podcast_assets.audio.errors import NotAudio
+from podcast_assets.audio.levels import peak
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -117,7 +119,7 @@ def _to_planar(run: "AudioFrame") -> Planar:
     if scale is None:
         with np.errstate(over="ignore", invalid="ignore"):  # float files may contain any value, also of 64 bits
             samples = data.astype(np.float32, copy=False)
-            finite = np.isfinite(samples.sum())
+            finite = math.isfinite(peak(samples))
         if not finite:
             samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
         return samples

@@ -59,12 +59,11 @@ class TrackDecoder:
             self._delay = 0
         self.packets += 1
         frames = packet.decode()
-        if frames:
-            if self._delay is None:
-                self._delay = timing.encoder_delay(self._container, self._codec, bytes(packet)[:2], frames[0])
-                self.clock.others_start = timing.others_start(self._container, self.stream, self._delay)
-            if self._is_padded:
-                self._last_packet = packet
+        if self._delay is None and frames:
+            self._delay = timing.encoder_delay(self._container, self._codec, bytes(packet)[:2], frames[0])
+            self.clock.others_start = timing.others_start(self._container, self.stream, self._delay)
+        if self._is_padded and frames:
+            self._last_packet = packet
         return frames
 
     def place(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:

@@ -1,5 +1,6 @@
 """Working audio, which the speech engines read: mono, 16 kHz, 16-bit FLAC."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.audio.errors import EmptyAudio, NotAudio
+from podcast_assets.audio.levels import peak
 from podcast_assets.audio.source import Source, open_source
 
 WORKING_RATE = 16_000
@@ -79,6 +81,6 @@ def read_working_audio_blocks(source: Source, seconds: float = 60.0) -> Iterator
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Convert float samples to 16 bits, rounded to nearest and clipped to full scale; NaN becomes silence. Any shape."""
-    if not np.isfinite(samples.sum()):  # filters turn extreme values of damaged float files into NaN
+    if not math.isfinite(peak(samples)):  # filters turn extreme values of damaged float files into NaN
         samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0).clip(-2.0, 2.0)
     return np.clip(np.rint(samples * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

@@ -14,6 +14,7 @@ def prefetch_items(
     prepare: Callable[[Item], Prepared],
     ahead: int,
     *,
+    threads: int | None = None,
     size: Callable[[Item], float] = lambda item: 0.0,
     limit: float = 1.0,
 ) -> Generator[tuple[Item, Future[Prepared]]]:
@@ -26,10 +27,12 @@ def prefetch_items(
         items: items to prepare, consumed one by one.
         prepare: function to call in a thread.
         ahead: maximum number of items to prepare beyond the one that was yielded.
+        threads: number of items prepared at once, at most one more than `ahead`: the one that was yielded counts too. None for
+            `ahead`.
         size: returns the size of an item, in any unit.
         limit: largest total size of the prepared items; a larger item is prepared alone.
     """
-    with ThreadPoolExecutor(max_workers=ahead, thread_name_prefix="prefetch") as pool:
+    with ThreadPoolExecutor(max_workers=threads or ahead, thread_name_prefix="prefetch") as pool:
         waiting: deque[tuple[Item, Future[Prepared]]] = deque()
         try:
             for item in items:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -26,6 +27,7 @@ def save_in_threads(items: Iterable[tuple[Item, Callable[[], object] | None]]) -
         Exception: an item could not be saved. As after any other error, those before it are saved.
     """
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="save") as pool:
+        _start_threads(pool)
         waiting: deque[tuple[Item, Future[object] | None]] = deque()
         asked_at = time.monotonic()
         for item, save in items:
@@ -36,6 +38,17 @@ def save_in_threads(items: Iterable[tuple[Item, Callable[[], object] | None]]) -
             asked_at = time.monotonic()
         while waiting:
             yield _saved(*waiting.popleft())
+
+
+def _start_threads(pool: ThreadPoolExecutor) -> None:
+    """Start all threads of a pool now: `Thread.start` waits for ever where no memory is left (CPython issue 140746)."""
+    together = Barrier(WRITERS)
+    try:
+        for _ in range(WRITERS):
+            pool.submit(together.wait)
+    except BaseException:
+        together.abort()
+        raise
 
 
 def _is_saved(future: Future[object] | None) -> bool:

@@ -178,7 +178,7 @@ def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, short_
         machine.launch("alone")
         process = machine.process_of_run("alone", after=0)
     in_the_middle(machine.place, "diarize", "diarized_segments", process, batch="alone")
-    os.kill(machine.pid_of("dagster._daemon"), signal.SIGKILL)
+    os.kill(machine.pid_of("podcast_assets.defs.local_ui daemon"), signal.SIGKILL)
     assert machine.process is not None
     assert machine.process.wait(PATIENCE) is not None, "`podcast-assets dev` ends with its daemon"
     assert psutil.pid_exists(process)

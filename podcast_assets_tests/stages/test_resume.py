@@ -46,15 +46,15 @@ def test_kill_9_in_the_middle_of_a_stage(
 def test_a_dead_run_is_ended_and_its_slot_is_freed(dagster_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose process is gone would hold the only slot of the pool for ever."""
     from podcast_assets.defs.instance import end_dead_runs
-    from podcast_assets.defs.runs.process import process_tags
+    from podcast_assets.defs.runs.process import PID, process_tags
 
     monkeypatch.setenv("DAGSTER_HOME", str(dagster_home))
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
     with dg.DagsterInstance.get() as instance:
         tags = process_tags()
-        dead = instance.create_run_for_job(_nothing, tags=tags | {"podcast/pid": str(child.pid)})
-        alive = instance.create_run_for_job(_nothing, tags=tags | {"podcast/pid": str(os.getpid())})
+        dead = instance.create_run_for_job(_nothing, tags=tags | {PID: str(child.pid)})
+        alive = instance.create_run_for_job(_nothing, tags=tags | {PID: str(os.getpid())})
         for run in (dead, alive):
             instance.report_engine_event("starting", run)
             instance.handle_new_event(_started(run.run_id))

@@ -63,3 +63,34 @@ def test_an_item_that_cannot_be_saved_ends_the_work() -> None:
 
     with pytest.raises(OSError, match="full"):
         list(save_in_threads((n, fail if n == 3 else None) for n in range(1000)))
+
+
+def test_no_thread_is_started_once_there_is_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory has run out meanwhile, the start of a thread would never return."""
+
+    def items() -> Iterator[tuple[int, Callable[[], None]]]:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread is started"))
+            for n in range(2 * WRITERS):
+                yield n, lambda: None
+
+    assert list(save_in_threads(items())) == list(range(2 * WRITERS))
+
+
+def test_where_not_all_threads_can_be_started_the_work_ends_with_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that did start are not waited for in vain."""
+    real, started = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if len(started) == 3:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            next(save_in_threads([(0, None)]))
+    for thread in started:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()

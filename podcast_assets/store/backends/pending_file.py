@@ -3,11 +3,18 @@
 import io
 from typing import Any
 
+_BUFFER_BYTES = 1 << 20
+"""Encoders write some kilobytes at a time; Python's own buffer of 8 KiB would pass each on by a system call."""
+
 
 class PendingFile(io.BufferedRandom):
     """A file that remembers write errors, because libsndfile ignores exceptions of its write callback."""
 
     trouble: OSError | None = None
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        """Create the file over an unbuffered one that can be read and written."""
+        super().__init__(raw, _BUFFER_BYTES)
 
     def write(self, data: Any, /) -> int:
         """Write data and remember any error."""
