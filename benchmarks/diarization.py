@@ -1,10 +1,12 @@
 """Diarizers side by side: diarization error rate, number of speakers found, short turns, speed.
 
-    python -m benchmarks.diarization [--real FOLDER] [--development] [--files]
+    python -m benchmarks.diarization [--real FOLDER] [--meetings FOLDER] [--development] [--files]
 
 Always measured on the sample batch; with --real also on dialogues made of the real voices in that folder
 (`podcast_assets_tests/dialogues.py`), and on its recordings that an .rttm file names. The settings of the diarizer `embedded` were
-chosen with the dialogues of --development, also with reverberation and noise: their figures are not those to report.
+chosen with the dialogues of --development, also with reverberation and noise: their figures are not those to report. With
+--meetings on the recordings that the .rttm files in a folder name, together for each .rttm file: the source package of
+pyannote.audio 2.1.1 has such a folder, `tests/data`, with fourteen half minutes of the AMI corpus.
 
 `embedded` is measured always, `pyannote` and `senko` where their extras are installed and their models are available. Nobody is
 told the number of speakers.
@@ -49,10 +51,14 @@ class Recording:
         return len(self.samples) / SAMPLE_RATE
 
 
-def recordings(real: Path | None, *, development: bool) -> Iterator[Recording]:
+def recordings(real: Path | None, meetings: Path | None, *, development: bool) -> Iterator[Recording]:
     for file in WHOLE:
         turns = parse_rttm((REFERENCES / f"{Path(file).stem}.rttm").read_text())[Path(file).stem]
         yield Recording(Path(file).stem, "sample batch", _decode(BATCH / file), turns)
+    if meetings is not None:
+        for rttm in sorted(meetings.glob("*.rttm")):
+            for name, turns in parse_rttm(rttm.read_text()).items():
+                yield Recording(name, rttm.stem, _decode(meetings / f"{name}.wav"), turns)
     if real is None:
         return
     for name, dialogue in make_dialogues(real, DEVELOPMENT if development else REPORTED):
@@ -131,10 +137,11 @@ def _decode(file: Path) -> Samples:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, help="folder with real recordings and .rttm files")
+    parser.add_argument("--meetings", type=Path, help="folder with further recordings and .rttm files")
     parser.add_argument("--development", action="store_true", help="the dialogues with which settings were chosen")
     parser.add_argument("--files", action="store_true", help="a line per recording too")
     args = parser.parse_args()
-    data = list(recordings(args.real, development=args.development))
+    data = list(recordings(args.real, args.meetings, development=args.development))
     chosen = list(candidates())
     print("| diarizer | recordings | DER | missed | false alarm | confusion | speakers right | short turns | x |")
     print("|---|---|---|---|---|---|---|---|---|")

@@ -32,6 +32,7 @@ from podcast_assets.engines.packaged_models import PackagedModel
 
 if TYPE_CHECKING:
     from podcast_assets.cli.doctor import DoctorReport
+    from podcast_assets.config.settings import Settings
     from podcast_assets.stages.profiles import Profile
 
 _JSON = json_option("one JSON object")
@@ -142,18 +143,47 @@ def verify_models(repos: tuple[str, ...]) -> None:
 @STORE
 @click.option("--quick", is_flag=True, help="Do not load engines or transcribe the test clip.")
 @click.option("--settings", "with_settings", is_flag=True, help="Also print the engines' settings (PODCAST_ENGINES).")
+@click.option("--strict", is_flag=True, help="Exit with 3 if there are warnings and no problems.")
+@click.option("--node", metavar="NAME", help="Check a machine of the Ray cluster instead, or `all` of them.")
 @_JSON
-def doctor(profile: str | None, store: str | None, quick: bool, with_settings: bool, as_json: bool) -> None:
-    """Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can."""
+def doctor(
+    profile: str | None,
+    store: str | None,
+    quick: bool,
+    with_settings: bool,
+    strict: bool,
+    node: str | None,
+    as_json: bool,
+) -> None:
+    """Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can.
+
+    It exits with 1 if a problem keeps the profile from running, and with --strict with 3 if there are only warnings.
+    """
     from podcast_assets.cli.doctor import examine
 
+    if node is not None:
+        _examine_nodes(load_settings(profile=profile, store=store), node, load=not quick, as_json=as_json)
+        return
     with messages.status("checking this machine"):
         report = examine(load_settings(profile=profile, store=store), load=not quick)
     if as_json:
         print_json(report.to_json())
     else:
         _print_report(report, with_settings=with_settings)
-    sys.exit(0 if report.can_run else 1)
+    sys.exit({"ok": 0, "warning": 3 if strict else 0, "error": 1}[report.severity])
+
+
+def _examine_nodes(settings: "Settings", name: str, *, load: bool, as_json: bool) -> None:
+    from podcast_assets.cli.doctor.nodes import examine_nodes
+
+    with messages.status("checking the machines of the cluster"):
+        reports = examine_nodes(settings, name, load=load)
+    if as_json:
+        print_json([{"node": node.name} | report.to_json() for node, report in reports])
+    for node, report in [] if as_json else reports:
+        print_line((f"{node.name} ({node.address})", "bold"))
+        _print_report(report, with_settings=False)
+    sys.exit(0 if all(report.can_run for _, report in reports) else 1)
 
 
 @dataclass(frozen=True)

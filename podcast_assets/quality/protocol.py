@@ -22,7 +22,7 @@ SIGNAL_SCORES = (
 class Scorer(Protocol):
     """Protocol of a scorer: scores how good segments sound.
 
-    To add one, see docs/guides/add-an-engine.md.
+    To add one, see docs/guides/add-an-engine.md. One whose attribute `thread_safe` is true scores several short episodes at once.
     """
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:

@@ -60,6 +60,11 @@ class LoadedScorers:
     def __init__(self, scorers: Sequence[tuple[str, Scorer]]) -> None:
         self._scorers = scorers
 
+    @property
+    def thread_safe(self) -> bool:
+        """Whether all scorers are."""
+        return all(getattr(scorer, "thread_safe", False) for _, scorer in self._scorers)
+
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Implement `Scorer.score`.
 

@@ -1,5 +1,6 @@
 """Choice of the diarizer by episode: the run's own, unless the metadata of an episode name another."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -58,14 +59,16 @@ class DiarizerChoice(Engine):
 
 
 class LoadedDiarizers:
-    """Diarizers of one worker, loaded as episodes need them."""
+    """Diarizers of one worker, loaded as episodes need them. Those that are not thread-safe take one episode at a time."""
 
     def __init__(self, choice: DiarizerChoice, device: str | None) -> None:
         self._device = device
         self._loaded: dict[Engine, Diarizer] = {}
         self._unavailable: dict[Engine, EngineUnavailable] = {}
+        self._loading = threading.Lock()
         self._usual = choice.usual
-        self.of(choice.usual)
+        self.thread_safe = not isinstance(self.of(choice.usual), _OneAtATime)
+        """Whether several threads gain by using it at once: whether the run's diarizer is thread-safe."""
 
     def of(self, engine: Engine) -> Diarizer:
         """Return the loaded diarizer of an engine.
@@ -73,16 +76,29 @@ class LoadedDiarizers:
         Raises:
             EngineUnavailable: it cannot be loaded here; loading is attempted once.
         """
-        if engine in self._unavailable:
-            raise self._unavailable[engine]
-        if engine not in self._loaded:
-            try:
-                self._loaded[engine] = engine.load(self._device)
-            except EngineUnavailable as error:
-                self._unavailable[engine] = error
-                raise
-        return self._loaded[engine]
+        with self._loading:
+            if engine in self._unavailable:
+                raise self._unavailable[engine]
+            if engine not in self._loaded:
+                try:
+                    loaded = engine.load(self._device)
+                except EngineUnavailable as error:
+                    self._unavailable[engine] = error
+                    raise
+                self._loaded[engine] = loaded if getattr(loaded, "thread_safe", False) else _OneAtATime(loaded)
+            return self._loaded[engine]
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Diarize by the run's diarizer."""
         return self.of(self._usual).diarize(audio, min_speakers=min_speakers, max_speakers=max_speakers)
+
+
+class _OneAtATime:
+    """A diarizer that is not thread-safe, behind a lock."""
+
+    def __init__(self, diarizer: Diarizer) -> None:
+        self._diarizer, self._lock = diarizer, threading.Lock()
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        with self._lock:
+            return self._diarizer.diarize(audio, min_speakers=min_speakers, max_speakers=max_speakers)

@@ -29,6 +29,8 @@ from podcast_assets.speech.types import (
     TranscriptionResult,
 )
 
+TRANSCRIBER = "transcriber"
+"""Input of the episodes for which a transcriber was chosen."""
 FALLBACK = "fallback"
 """Flag of a turn that was not transcribed by the first engine of its route."""
 GATHERED_SECONDS = 3600.0
@@ -66,6 +68,8 @@ class RoutedEngine(Engine):
     """Adds word times to transcripts that have none."""
     coverage: bool = True
     """Whether transcripts are held against the speech in their turns, and done again where they fall short."""
+    chosen: tuple[Route, ...] = ()
+    """Chains that were chosen for single episodes, with their names in place of languages. No other episode depends on them."""
 
     def load(
         self, device: str | None = None, find_hallucinations: FindHallucinations = find_loops
@@ -124,14 +128,31 @@ class RoutedEngine(Engine):
             raise BadInput(f"no engine is set for the language {language!r}; PODCAST_ROUTES names {', '.join(found)}")
         return route
 
+    def chosen_route(self, name: str | None) -> Route | None:
+        """Return the chain that was chosen for an episode; None for those without a choice.
+
+        Raises:
+            BadInput: there is none with this name.
+        """
+        if name is None:
+            return None
+        for route in self.chosen:
+            if route.language == name:
+                return route
+        raise BadInput(f"the transcriber {name!r}, which was chosen for the episode, is not set up")
+
     def for_inputs(self, inputs: Mapping[str, Any]) -> Engine:
-        """Return an engine with only the route of the episode's language, if that is known."""
-        if inputs.get("language") is None or len(self.routes) == 1:
-            return self
+        """Return an engine with only the chosen route of the episode, or else that of its language, if that is known."""
+        usual = self.model_copy(update={"chosen": ()}) if self.chosen else self
         try:
-            return self.model_copy(update={"routes": (self.route(inputs["language"]),)})
+            if (chosen := self.chosen_route(inputs.get(TRANSCRIBER))) is not None:
+                only = chosen.model_copy(update={"language": ANY})
+                return usual.model_copy(update={"routes": (only,)})
+            if inputs.get("language") is None or len(self.routes) == 1:
+                return usual
+            return usual.model_copy(update={"routes": (self.route(inputs["language"]),)})
         except BadInput:
-            return self
+            return usual
 
     def identity(self) -> dict[str, Any]:
         """Return the identities of the first engine of each route and of the aligner."""
@@ -194,14 +215,13 @@ class RoutedTranscriber:
         """
         if self._engine.aligner is not None:
             self._load_worker(self._engine.aligner)  # fail before hours are transcribed
-        if len(self._engine.routes) == 1:
+        if len(self._engine.routes) == 1 and not self._engine.chosen:
             yield from self._follow_chain(self._engine.routes[0], work)
             return
-        gathered: dict[str, list[EpisodeSpeech]] = {}
+        gathered: dict[Route, list[EpisodeSpeech]] = {}
         for given in work:
             try:
-                speech = self._identify_language(given)
-                route = self._engine.route(speech.language)
+                speech, route = self._find_route(given)
                 self._ensure_loadable(route, speech.language)
             except EngineUnavailable as error:
                 if _is_machine_problem(error) or self._all_unavailable():
@@ -213,12 +233,26 @@ class RoutedTranscriber:
                     raise
                 yield TranscriptionResult(given, error)
                 continue
-            waiting = gathered.setdefault(route.language, [])
+            waiting = gathered.setdefault(route, [])
             waiting.append(speech)
             if sum(len(s.audio) for s in waiting) > GATHERED_SECONDS * SAMPLE_RATE:
-                yield from self._follow_chain(route, gathered.pop(route.language))
-        for language, waiting in gathered.items():
-            yield from self._follow_chain(self._engine.route(language), waiting)
+                yield from self._follow_chain(route, gathered.pop(route))
+        for route, waiting in gathered.items():
+            yield from self._follow_chain(route, waiting)
+
+    def _find_route(self, speech: EpisodeSpeech) -> tuple[EpisodeSpeech, Route]:
+        """Return the episode, with its language where that decides, and its route.
+
+        Raises:
+            BadInput: no engine is set for its language, or its chosen one is not set up.
+            EngineUnavailable: nothing here can identify its language.
+        """
+        if (chosen := self._engine.chosen_route(speech.transcriber)) is not None:
+            return speech, chosen
+        if len(self._engine.routes) == 1:
+            return speech, self._engine.routes[0]
+        speech = self._identify_language(speech)
+        return speech, self._engine.route(speech.language)
 
     def _identify_language(self, speech: EpisodeSpeech) -> EpisodeSpeech:
         """Return the episode with its language, identified by the engine for any language."""

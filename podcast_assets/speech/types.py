@@ -125,6 +125,8 @@ class EpisodeSpeech:
     """Whether Whisper models decode with timestamp tokens; None leaves that to the engine's settings. Other engines ignore it."""
     around: Sequence[Turn] = ()
     """All turns of the episode, where `turns` are only some of them."""
+    transcriber: str | None = None
+    """Name of the chain of engines that was chosen for the episode (`RoutedEngine.chosen`); None for that of its language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,10 @@ class TranscriptionResult:
 
 
 class Diarizer(Protocol):
-    """Protocol of a diarizer: finds who speaks when."""
+    """Protocol of a diarizer: finds who speaks when.
+
+    One whose attribute `thread_safe` is true diarizes several short episodes at once.
+    """
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Diarize an episode. One without speech has no turns; bounds that are None are left to the engine's settings."""

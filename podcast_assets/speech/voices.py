@@ -58,6 +58,14 @@ def read_speakers(
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
 
 
+def count_without_podcast(store: Store, batches: Iterable[str]) -> int:
+    """Count the episodes that `read_speakers` leaves out because their podcast is unknown."""
+    done = pl.col("status") == "done"
+    tables = (store.read_table(table_key("raw_audio", batch), RAW_AUDIO) for batch in batches)
+    contents = [t.filter(done, pl.col("podcast_id").is_null())["sha256"] for t in tables if t is not None]
+    return len({content for column in contents for content in column})
+
+
 def write_links(store: Store, linked: pl.DataFrame) -> None:
     """Write links to the store, replacing earlier ones of the same podcasts."""
     before = store.read_table(KEY, LINKED)

@@ -148,7 +148,7 @@ def test_batches_that_cannot_be_tried_are_named(folder: Path, tmp_path_factory: 
 def test_policies_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_POLICY", "tts")
     listed = json.loads(command("list", "--json").stdout)
-    assert [row["name"] for row in listed] == ["all", "asr", "emilia", "tts"]
+    assert [row["name"] for row in listed] == ["all", "asr", "buckets", "emilia", "tts"]
     assert [row["name"] for row in listed if row["chosen"]] == ["tts"]
     assert all(row["description"] for row in listed)
     shown = command("show", "emilia").output

@@ -76,7 +76,9 @@ def test_scorers_may_repeat_each_other_and_dnsmos() -> None:
 
 
 def test_settings_of_an_engine_that_does_not_exist_are_refused() -> None:
-    with pytest.raises(Misconfigured, match="PODCAST_ENGINES: no engine is called 'peek'; there are: ctc, dnsmos"):
+    with pytest.raises(
+        Misconfigured, match="PODCAST_ENGINES: no engine is called 'peek'; there are: audio-tagging, ctc"
+    ):
         profiles.choose_profile(Settings(profile="demo", engines={"peek": {"window": 2}}))
 
 

@@ -85,6 +85,17 @@ def test_a_column_of_nulls_only():
     assert apply_policy(frame, load_policy("asr"))["reject_reasons"].to_list() == [["sounds too bad"]]
 
 
+def test_a_rule_that_rejects_everything_for_want_of_a_value_is_named():
+    policy = load_policy("emilia")
+    (rule,) = [r for r in policy.rules if r.column == "language_probability"]
+    frame = pl.DataFrame({"language_probability": [None, None], "duration": [4.0, 5.0]})
+    (note,) = policy.notes_on_values(frame.cast({"language_probability": pl.Float64}))
+    assert f"rule {rule.reason!r} rejects every segment" in note
+    assert "Whisper's .en models" in note
+    assert policy.notes_on_values(frame.with_columns(language_probability=pl.Series([None, 0.1]))) == []
+    assert policy.notes_on_values(frame.clear()) == []
+
+
 def test_an_empty_table_gets_its_columns():
     judged = apply_policy(segments({}).clear(), load_policy("asr"))
     assert (judged.schema["keep"], judged.schema["reject_reasons"]) == (pl.Boolean, pl.List(pl.String))
@@ -144,3 +155,20 @@ def test_unknown_names_list_the_known_ones(tmp_path: Path):
 @pytest.mark.parametrize("name", policy_names())
 def test_files_are_named_for_their_policy(name):
     assert load_policy(name).name == name
+
+
+def test_the_number_of_reasons_of_the_policy_buckets_is_the_bucket():
+    rows = [
+        (3.2, 0.0, 8000.0),
+        (3.2, 0.0, 3400.0),
+        (2.5, 0.0, 8000.0),
+        (3.2, 0.05, 8000.0),
+        (2.0, 0.0, None),
+        (None, 0.0, 8000.0),
+    ]
+    names = ("dnsmos_ovrl", "clipping_share", "source_bandwidth_hz")
+    judged = apply_policy(
+        pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Float64), orient="row"), load_policy("buckets")
+    )
+    assert judged["reject_reasons"].list.len().to_list() == [0, 1, 1, 2, 2, 3]
+    assert judged["keep"].to_list() == [True, False, False, False, False, False]

@@ -68,7 +68,9 @@ def test_the_settings_of_a_scorer_are_part_of_its_identity():
 
 
 def test_an_unknown_scorer_is_reported_with_the_known_ones():
-    with pytest.raises(Misconfigured, match="no scorer is called 'utmos'; there are: dnsmos"):
+    with pytest.raises(
+        Misconfigured, match="no scorer is called 'utmos'; there are: audio-tagging, distillmos, dnsmos"
+    ):
         profiles.choose_profile(Settings(profile="demo", scorers="utmos"))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.quality.text.measures import TEXT_COLUMNS, text_measures
+from podcast_assets.quality.text.measures import TEXT_COLUMNS, find_hallucinations, text_measures
+from podcast_assets.speech.types import Transcript, Turn
 
 
 def measures(text: str | None, duration: float = 5.0, **others: Any) -> dict[str, Any]:
@@ -255,6 +256,14 @@ def test_one_text_in_segments_that_follow_each_other_is_a_loop():
 def test_other_episodes_are_no_neighbours():
     rows = pl.DataFrame({"text": "Hello there.", "duration": 2.0, "episode_id": ["a", "b", "c"], "segment_index": 0})
     assert text_measures(rows)["same_text_segments"].to_list() == [1, 1, 1]
+
+
+def test_texts_of_several_episodes_are_judged_as_alone():
+    said = ["So we went home.", "Thank you all.", "Thank you all.", "Thank you all.", " ".join(["we went home"] * 5)]
+    turns, transcripts = [Turn(0.0, 2.0, None)] * len(said), [Transcript(text, language="en") for text in said]
+    loop = ["loop"]
+    assert find_hallucinations(turns, transcripts) == [[], loop, loop, loop, loop], "one episode"
+    assert find_hallucinations(turns, transcripts, [0, 0, 1, 2, 2]) == [[], [], [], [], loop]
 
 
 def test_no_segments():

@@ -1,8 +1,9 @@
-"""Number format and batch size go by the device and its memory."""
+"""Number format, batch size and threads go by the device and its memory."""
 
 import pytest
 
-from podcast_assets.speech.transcribers.faster_whisper.compute import batch_size, compute_type
+from podcast_assets.speech.transcribers.faster_whisper import compute
+from podcast_assets.speech.transcribers.faster_whisper.compute import batch_size, compute_type, cpu_workers
 
 GB = 1_000_000_000
 LARGE = 3_090_000_000
@@ -35,3 +36,24 @@ def test_batches_grow_with_the_memory_and_stay_in_bounds() -> None:
     assert all(size % 8 == 0 for size in sizes)
     assert batch_size("cpu", None, LARGE) == 4
     assert batch_size("cuda", None, None) == 16
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "variable", "expected"),
+    [
+        (0, 1, "", (1, 1)),
+        (0, 2, "", (2, 1)),
+        (0, 8, "", (2, 4)),
+        (0, 64, "", (2, 4)),
+        (0, 8, "1", (1, 1)),
+        (0, 8, "no number", (2, 4)),
+        (1, 8, "", (1, 1)),
+        (16, 8, "1", (2, 8)),
+    ],
+)
+def test_two_minibatches_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, threads: int, cores: int, variable: str, expected: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(compute, "available_cores", lambda: cores)
+    assert cpu_workers(threads) == expected

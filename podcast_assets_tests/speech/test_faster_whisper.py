@@ -16,6 +16,7 @@ from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.transcribers.faster_whisper import decoding as whisper_decoding
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
+from podcast_assets.speech.transcribers.faster_whisper.encoding import encode, select
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
 from podcast_assets.speech.types import (
@@ -102,6 +103,24 @@ def test_batches_across_episodes_give_what_one_by_one_gives(
         few = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1, batch_size=size).load()
         for file, speech in episodes.items():
             assert done(next(iter(few.transcribe([speech])))) == together[file]
+
+
+def test_on_a_cpu_windows_are_encoded_one_by_one_and_give_what_they_give_together(night: Samples) -> None:
+    two = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=2).load()
+    model = two._model
+    assert (model.model.num_workers, two.batcher._at_once) == (2, 2)
+    features = np.stack([two._compute_features(night[i * SAMPLE_RATE :][: 4 * SAMPLE_RATE]) for i in range(5)])
+    encoded = encode(model, features)
+    whole = np.array(model.encode(features))
+    assert np.array_equal(np.array(encoded), whole)
+    assert np.array_equal(np.array(select(model, encoded, features, [3, 1])), whole[[3, 1]])
+
+
+def test_two_workers_give_what_one_gives(
+    episodes: dict[str, EpisodeSpeech], together: dict[str, Sequence[Transcript]]
+) -> None:
+    two = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=2, batch_size=8).load()
+    assert {r.speech.episode: done(r) for r in two.transcribe(episodes.values())} == together
 
 
 def test_a_window_is_heard_the_same_at_every_place_of_a_batch(

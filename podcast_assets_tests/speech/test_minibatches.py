@@ -220,3 +220,18 @@ def test_words_of_a_packed_window_go_to_their_turns() -> None:
     one, two, three = transcripts(heard)
     assert (one.text, two.text, three.text) == ("one", "", "three.")
     assert (three.words[0].start, three.words[0].end) == (2.1, 2.7)
+
+
+def test_two_minibatches_are_recognized_at_once_and_are_the_same_as_one_after_the_other() -> None:
+    work = [speech(f"e{i}", 3, value=i / 10) for i in range(8)]
+    one, two = LoudnessRecognizer(), LoudnessRecognizer()
+    together = threading.Barrier(2)
+
+    def recognize(key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        together.wait(timeout=60)
+        return two(key, inputs)
+
+    expected = list(Batcher("tool", plan, one, 4).transcribe(work))
+    found = list(Batcher("tool", plan, recognize, 4, at_once=2).transcribe(work))
+    assert [(r.speech.episode, transcripts(r)) for r in found] == [(r.speech.episode, transcripts(r)) for r in expected]
+    assert two.sizes == one.sizes == [4] * 6

@@ -54,6 +54,18 @@ def test_words_have_times_on_the_frames_of_the_encoder_and_probabilities(folder:
     assert transcript.avg_logprob < 0
 
 
+def test_turns_that_touch_are_heard_with_context_and_each_word_is_in_one(folder: Path) -> None:
+    worker: Any = Parakeet(model=str(folder), device="cpu").load()
+    before, after = Turn(1.0, 4.0, "A"), Turn(4.0, 7.0, "B")
+    speech = EpisodeSpeech("e", noise(9.0, 1), [before, after], "fr")
+    heard = [(w.window.pieces[0].start, w.window.pieces[0].end) for w in Parakeet(model=str(folder)).plan(speech)]
+    assert heard == [(16_000, 67_200), (60_800, 112_000)]  # 0.2 s more at the edge in common
+    (result,) = worker.transcribe([speech])
+    for turn, transcript in zip((before, after), result.transcripts, strict=True):
+        assert transcript.words
+        assert all(turn.start <= w.start <= w.end <= turn.end for w in transcript.words)
+
+
 def test_quantized_files_are_taken_where_they_are_asked_for(tmp_path: Path) -> None:
     folder = parakeet.make(tmp_path, quantization="int8")
     engine = Parakeet(model=str(folder), quantization="int8", device="cpu")

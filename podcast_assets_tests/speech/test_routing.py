@@ -1,6 +1,7 @@
 """Which engine hears which episode, and what becomes of one whose engine fails: another takes over, and says so."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -324,3 +325,18 @@ def test_transcripts_name_their_engine_where_it_does_not_say() -> None:
     (result,) = routed.transcribe([speech])
     assert not isinstance(result.transcripts, Exception)
     assert [t.engine for t in result.transcripts] == ["anonymous"]
+
+
+def test_an_episode_with_a_chosen_transcriber_takes_it_and_others_do_not() -> None:
+    usual = routed(any=Voice(says="usual"))
+    chosen = (
+        Route(language="own", chain=(Voice(says="own"),)),
+        Route(language="gone", chain=(Voice(says="gone", unavailable="not installed"),)),
+    )
+    engine = usual.model_copy(update={"chosen": chosen})
+    work = [replace(speech(name), transcriber=name) for name in ("own", "gone", "never")]
+    found = transcribe(engine, speech("other"), *work)
+    assert (texts(found["other"]), texts(found["own"])) == (["usual"] * 2, ["own"] * 2)
+    assert isinstance(found["gone"].transcripts, EngineUnavailable)
+    assert isinstance(found["never"].transcripts, BadInput)
+    assert engine.identity() == usual.identity(), "what was chosen for one changes no result of the others"

@@ -30,6 +30,10 @@ from podcast_assets.quality.policies.rules import Rule
 __all__ = ["Policy", "Rule", "apply_policy", "load_policy", "policy_names"]
 
 
+_WHY_EMPTY = {"language_probability": " (engines for one language, such as Whisper's .en models, identify none)"}
+"""Column → why it may have no value, for people."""
+
+
 class Policy(BaseModel):
     """Policy: a segment must pass all rules."""
 
@@ -87,6 +91,17 @@ class Policy(BaseModel):
             f"{_names_with_hints([c for c in rule.columns if c not in known], known)}"
             for rule in self.rules
             if rule not in active
+        ]
+
+    def notes_on_values(self, evidence: pl.DataFrame) -> list[str]:
+        """Return one line for each rule that rejects every segment because its column has no value in any of them."""
+        if evidence.is_empty():
+            return []
+        return [
+            f"rule {rule.reason!r} rejects every segment of some batches, because nothing there has a value of "
+            f"{rule.column}{_WHY_EMPTY.get(rule.column, '')}; nulls_pass = true in a copy of the policy lets such segments pass"
+            for rule in self.active_rules(evidence.columns)
+            if not rule.nulls_pass and rule.column in evidence.columns and evidence[rule.column].is_null().all()
         ]
 
     def check(self, types: pl.Schema) -> None:

@@ -145,5 +145,5 @@ def _try_on_batch(
         gained=SpeechAmount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
         lost=SpeechAmount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
         losses=waterfall.rejection_losses(judged, policy.reasons),
-        notes=policy.notes(evidence.columns),
+        notes=[*policy.notes(evidence.columns), *policy.notes_on_values(evidence)],
     )

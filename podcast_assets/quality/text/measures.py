@@ -49,10 +49,19 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
     return add_text_flags(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
 
 
-def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[list[str]]:
-    """Find for each turn of an episode the rules by which its text is hallucinated. Languages are not identified."""
+def find_hallucinations(
+    turns: Sequence[Turn], transcripts: Sequence[Transcript], episodes: Sequence[int] | None = None
+) -> list[list[str]]:
+    """Find for each turn the rules by which its text is hallucinated. Languages are not identified.
+
+    Args:
+        turns: turns of one or several episodes, each episode's in order.
+        transcripts: their transcripts.
+        episodes: the number of each turn's episode; None if all are of one.
+    """
     rows = [
         {
+            "episode_id": str(episodes[i]) if episodes else None,
             "segment_index": i,
             "duration": turn.end - turn.start,
             "text": t.text,
@@ -64,7 +73,7 @@ def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]
         }
         for i, (turn, t) in enumerate(zip(turns, transcripts, strict=True))
     ]
-    types = {n: t for n, t in _INPUTS.items() if n not in ("episode_id", "text_language")}
+    types = {n: t for n, t in _INPUTS.items() if n != "text_language"}
     flags = text_measures(pl.DataFrame(rows, schema=types))["text_flags"]
     return [[flag for flag in found if flag in HALLUCINATIONS] for found in flags.to_list()]
 

@@ -40,11 +40,14 @@ DONE_AGAIN = frozenset({"loop", "known_phrase", "too_fast"})
 HOPELESS = 10
 """Turns of an episode of which an attempt has to help one; else no other attempt is made. Music is taken for speech all along."""
 
-FindHallucinations = Callable[[Sequence[Turn], Sequence[Transcript]], Sequence[Collection[str]]]
-"""Finds for each turn of an episode the signs that its text was not spoken, such as "loop"; empty if there are none."""
+FindHallucinations = Callable[[Sequence[Turn], Sequence[Transcript], Sequence[int]], Sequence[Collection[str]]]
+"""Finds for each turn the signs that its text was not spoken, such as "loop"; empty if there are none. The numbers are those of
+the turns' episodes."""
 
 
-def find_loops(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[Collection[str]]:
+def find_loops(
+    turns: Sequence[Turn], transcripts: Sequence[Transcript], episodes: Sequence[int]
+) -> list[Collection[str]]:
     """Find hallucinations by the one rule that needs no other knowledge of texts."""
     return [["loop"] if (compression_ratio(t.text) or 0.0) > LOOP_RATIO else [] for t in transcripts]
 
@@ -55,6 +58,8 @@ class Coverage:
     def __init__(self, speech: EpisodeSpeech, find_hallucinations: FindHallucinations) -> None:
         self.speech = speech
         self._find_hallucinations = find_hallucinations
+        self._judged: tuple[Sequence[Transcript], Sequence[Collection[str]]] | None = None
+        """The transcripts that were judged last, whose texts do not change, and what was found."""
         self._spoken: dict[int, list[Span]] = {}
 
     def measure(self, transcripts: Sequence[Transcript]) -> list[Transcript]:
@@ -79,7 +84,7 @@ class Coverage:
 
     def falls_short(self, transcripts: Sequence[Transcript]) -> list[int]:
         """Return the turns whose measured transcript leaves speech uncovered or was not spoken. What failed is not among them."""
-        invented = self._find_hallucinations(self.speech.turns, transcripts)
+        invented = self._invented(transcripts)
         return [
             i
             for i, (transcript, signs) in enumerate(zip(transcripts, invented, strict=True))
@@ -99,8 +104,8 @@ class Coverage:
             The better ones, and the turns that were replaced.
         """
         candidates = self.measure([others.get(i, t) for i, t in enumerate(transcripts)])
-        invented = self._find_hallucinations(self.speech.turns, transcripts)
-        invented_too = self._find_hallucinations(self.speech.turns, candidates)
+        invented = self._invented(transcripts)
+        invented_too = self._invented(candidates)
         chosen, replaced = list(transcripts), set[int]()
         for i in others:
             if UNTRANSCRIBED in candidates[i].flags or len(invented_too[i]):
@@ -111,6 +116,17 @@ class Coverage:
                 chosen[i] = replace(candidates[i], redone=transcripts[i].redone)
                 replaced.add(i)
         return chosen, replaced
+
+    def keep_judgement(self, transcripts: Sequence[Transcript], found: Sequence[Collection[str]]) -> None:
+        """Take what was found in transcripts of this episode, which then need not be judged again."""
+        self._judged = transcripts, found
+
+    def _invented(self, transcripts: Sequence[Transcript]) -> Sequence[Collection[str]]:
+        if self._judged is None or self._judged[0] is not transcripts:
+            turns = self.speech.turns
+            self.keep_judgement(transcripts, self._find_hallucinations(turns, transcripts, [0] * len(turns)))
+        assert self._judged is not None
+        return self._judged[1]
 
     def _is_silent(self, index: int) -> bool:
         return spoken_seconds(self.speech.turns[index], self.spoken(index)) <= SILENCE
@@ -156,22 +172,46 @@ class CoverageTranscriber:
 
         streams: Iterable[Iterable[EpisodeSpeech]] = chain([with_attempts(work)], _batches(inputs))
         for stream in streams:
-            for result in self._worker.transcribe(stream):
-                if result.speech.episode in waiting:
-                    episode, turn, part = waiting.pop(result.speech.episode)
-                    self._take(episode, turn, part, result)
-                elif isinstance(result.transcripts, Exception):
-                    yield result
-                    continue
-                else:
-                    episode = self._check(result, result.transcripts)
-                if episode.pending:
-                    continue
-                for name, place, speech in self._next_attempt(episode):
-                    waiting[name] = place
-                    inputs.append(speech)
-                if not episode.pending:
-                    yield replace(episode.result, transcripts=episode.transcripts)
+            for group in self._groups(stream):
+                ready: list[_Episode] = []
+                for result in group:
+                    if result.speech.episode in waiting:
+                        episode, turn, part = waiting.pop(result.speech.episode)
+                        self._take(episode, turn, part, result)
+                    elif isinstance(result.transcripts, Exception):
+                        yield result
+                        continue
+                    else:
+                        episode = self._check(result, result.transcripts)
+                    if not episode.pending:
+                        ready.append(episode)
+                self._judge(ready)
+                for episode in ready:
+                    for name, place, speech in self._next_attempt(episode):
+                        waiting[name] = place
+                        inputs.append(speech)
+                    if not episode.pending:
+                        yield replace(episode.result, transcripts=episode.transcripts)
+
+    def _groups(self, stream: Iterable[EpisodeSpeech]) -> Iterable[Sequence[TranscriptionResult]]:
+        """Transcribe; results that the worker has at the same time come together, if it can tell."""
+        if transcribe_groups := getattr(self._worker, "transcribe_groups", None):
+            return transcribe_groups(stream)
+        return ([result] for result in self._worker.transcribe(stream))
+
+    def _judge(self, episodes: Sequence[_Episode]) -> None:
+        """Find the hallucinations in the texts of several episodes at once: one takes nearly as long as many."""
+        if not episodes:
+            return
+        owners = [k for k, episode in enumerate(episodes) for _ in episode.transcripts]
+        found = self._find_hallucinations(
+            [turn for episode in episodes for turn in episode.coverage.speech.turns],
+            [transcript for episode in episodes for transcript in episode.transcripts],
+            owners,
+        )
+        signs = iter(found)
+        for episode in episodes:
+            episode.coverage.keep_judgement(episode.transcripts, [next(signs) for _ in episode.transcripts])
 
     def _check(self, result: TranscriptionResult, transcripts: Sequence[Transcript]) -> _Episode:
         coverage = Coverage(result.speech, self._find_hallucinations)

@@ -29,6 +29,8 @@ class NoDiarizer(Engine):
 
 
 class _SpeechFinder:
+    thread_safe = True
+
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Return stretches of speech; bounds of the number of speakers do not matter."""
         return speech_without_speakers(audio)

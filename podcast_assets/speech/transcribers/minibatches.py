@@ -66,33 +66,47 @@ class Batcher:
         recognize: Callable[[Hashable, Sequence[WindowInput]], Sequence[WindowResult]],
         batch_size: int,
         prepare: Callable[[Samples], Any] = lambda samples: samples,
+        *,
+        at_once: int = 1,
     ) -> None:
         """Create a batcher.
 
         Args:
             engine: name of the engine for transcripts and messages.
             plan: cuts an episode into windows; an error that it raises becomes the episode's result.
-            recognize: returns one result per input, in order, for inputs that share a key. Always called in the same thread.
+            recognize: returns one result per input, in order, for inputs that share a key. Called in a thread.
             batch_size: maximum number of windows recognized together. Halved permanently when memory runs out.
             prepare: computes features of a window's samples in another thread.
+            at_once: minibatches recognized at once, each in a thread, 1 or 2. Which windows make a minibatch does not depend on it.
         """
         self._engine = engine
         self._plan = plan
         self._recognize = recognize
         self._prepare = prepare
+        self._at_once = at_once
         self.batch_size = batch_size
         self.batches: list[int] = []
         """Sizes of all minibatches so far."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Implement `Transcriber.transcribe`. A minibatch is recognized in a thread while the previous results are written."""
+        """Implement `Transcriber.transcribe`. Minibatches are recognized in threads while the previous results are written."""
+        for group in self.transcribe_groups(work):
+            yield from group
+
+    def transcribe_groups(self, work: Iterable[EpisodeSpeech]) -> Iterator[list[TranscriptionResult]]:
+        """Transcribe episodes, yielding together those that are done at the same time."""
         done: list[TranscriptionResult] = []
         with (
             contextlib.closing(
                 prefetch_items(self._fill_minibatches(work, done), self._prepare_inputs, ahead=1)
             ) as prepared,
             contextlib.closing(
-                prefetch_items(prepared, lambda item: self._recognize_or_split(item[0].key, item[1].result()), ahead=1)
+                prefetch_items(
+                    prepared,
+                    lambda item: self._recognize_or_split(item[0].key, item[1].result()),
+                    ahead=1,
+                    threads=self._at_once,
+                )
             ) as recognized,
         ):
             for (minibatch, _), results in recognized:
@@ -101,9 +115,9 @@ class Batcher:
                     episode.pending -= 1
                     if not episode.pending:
                         done.append(self._finish_episode(episode))
-                yield from done
+                yield done.copy()
                 done.clear()
-        yield from done
+        yield done
 
     def _fill_minibatches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Minibatch]:
         """Fill minibatches as episodes come in; episodes without windows are done at once."""

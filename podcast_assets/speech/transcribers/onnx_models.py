@@ -5,7 +5,7 @@ import mmap
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -13,6 +13,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel, is_folder
+from podcast_assets.speech.transcribers.context import CONTEXT_SECONDS, widen_turns
 from podcast_assets.speech.transcribers.window_results import PlannedWindow
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
@@ -43,6 +44,9 @@ class OnnxTranscriber(Engine):
     """(repository, quantization) → the published models."""
     names_language: ClassVar[bool] = True
     """Whether an episode's language must be known; False for models that handle several languages without being told."""
+
+    hears_context: ClassVar[bool] = False
+    """Whether context is recognized where turns of two speakers touch (`widen_turns`). Needs word times, to share the words."""
 
     model: str
     """A folder, or a model of the Hugging Face hub ("owner/name")."""
@@ -100,6 +104,10 @@ class OnnxTranscriber(Engine):
         names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
         return [folder / name for name in names if (folder / name).is_file()]
 
+    def identity(self) -> dict[str, Any]:
+        """Return the identity of an engine, with the seconds of context if there is any: it changes the words at edges."""
+        return super().identity() | ({"context": CONTEXT_SECONDS} if self.hears_context else {})
+
     def plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         """Plan one window per piece of a turn. Packing is useless here: these models have no fixed window.
 
@@ -108,7 +116,8 @@ class OnnxTranscriber(Engine):
         Raises:
             BadInput: the model does not support the language, or needs a language and none is known.
         """
-        pieces = list(cut_turns(speech.audio, speech.turns, self.chunk_seconds))
+        heard = widen_turns(speech.turns, speech.around) if self.hears_context else None
+        pieces = list(cut_turns(speech.audio, speech.turns, self.chunk_seconds, heard))
         if pieces:
             self._check_language(speech.language)
         windows = [Window((p,)) for p in pieces]

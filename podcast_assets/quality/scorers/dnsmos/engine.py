@@ -55,14 +55,21 @@ class DnsmosEngine(Engine):
         p835, p808 = self.model_files()
         return DnsmosScorer(
             Dnsmos(p835, p808, hop=self.hop, device=self.device, held=device, threads=self.threads),
+            thread_safe=not onnx_sessions.uses_gpu(self.device),
         )
 
 
 class DnsmosScorer:
     """Scores segments of an episode's working audio."""
 
-    def __init__(self, dnsmos: Dnsmos) -> None:
-        self._dnsmos = dnsmos
+    def __init__(self, dnsmos: Dnsmos, *, thread_safe: bool = False) -> None:
+        """Take a loaded model.
+
+        Args:
+            dnsmos: the model.
+            thread_safe: whether several threads may score at once: on a GPU, each would need the memory of a minibatch.
+        """
+        self._dnsmos, self.thread_safe = dnsmos, thread_safe
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Implement `Scorer.score`; None for digital silence."""

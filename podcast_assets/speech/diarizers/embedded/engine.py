@@ -88,6 +88,8 @@ class EmbeddedDiarizer(Engine):
 
 
 class _EmbeddedWorker:
+    thread_safe = True
+
     def __init__(self, settings: EmbeddedDiarizer, segmentation: Any, voices: Any) -> None:
         self._settings, self._segmentation, self._voices = settings, segmentation, voices
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.speech.diarizers.local_speakers import FRAME, OFFSET, Stretch
+from podcast_assets.speech.filter_bank import log_mels
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples
 
 NETWORK = Path(__file__).with_name("voices.onnx")
 
 SHORTEST = 0.3
 """Seconds below which a stretch has no embedding."""
-_MELS = 80
 _INT16 = 32_768.0
 
 Floats = npt.NDArray[np.float32]
@@ -90,14 +90,5 @@ def split_windows(seconds: float, length: float) -> list[tuple[float, float]]:
 
 def features(samples: Samples) -> Floats:
     """Compute Kaldi's log mel filter banks, 25 ms frames every 10 ms, without their mean, shape (frames, 80)."""
-    import kaldi_native_fbank as knf
-
-    options = knf.FbankOptions()
-    options.frame_opts.samp_freq = SAMPLE_RATE
-    options.frame_opts.dither = 0.0  # noise would make results differ from run to run
-    options.mel_opts.num_bins = _MELS
-    bank = knf.OnlineFbank(options)
-    bank.accept_waveform(SAMPLE_RATE, (samples * _INT16).tolist())
-    bank.input_finished()
-    banks = np.stack([bank.get_frame(i) for i in range(bank.num_frames_ready)])
+    banks = log_mels(samples * _INT16)
     return banks - banks.mean(axis=0)

@@ -16,7 +16,7 @@ from typing import Any
 
 from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines.model_cache import HubModel, is_folder
-from podcast_assets.speech.diarizers.pyannote.torchaudio_shim import import_torchaudio
+from podcast_assets.engines.torchaudio_shim import import_torchaudio
 
 COMMUNITY = HubModel(
     "pyannote/speaker-diarization-community-1",

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from podcast_assets.speech.text_measures import LOOP_RATIO, compression_ratio
+from podcast_assets.speech.transcribers.faster_whisper.encoding import Features, encode, select
 from podcast_assets.speech.types import Word
 
 if TYPE_CHECKING:
@@ -25,9 +23,6 @@ LOGPROB = -1.0
 is below the second or the text is a loop (Radford et al. 2022, section 4.5)."""
 PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 """Punctuation that belongs to the word after it, and to the word before it (faster-whisper's defaults)."""
-
-Features = npt.NDArray[np.float32]
-"""Log-mel spectrograms, shape (windows, mels, frames), 100 frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +87,13 @@ def decode(
     Returns:
         For each window its decoding, and its words with times from its start, written with the space before them.
     """
-    encoded = model.encode(features)
+    encoded = encode(model, features)
     attempts = [[d] for d in _generate_tokens(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
     for temperature in search.temperatures[1:]:
         again = [i for i, t in enumerate(attempts) if t[-1].doubtful]
         if not again:
             break
-        # the encoder's output cannot be split, so the few windows that need it are encoded again
-        some = model.encode(features[again])
+        some = select(model, encoded, features, again)
         hotter = _generate_tokens(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
         for i, decoded in zip(again, hotter, strict=True):
             attempts[i].append(decoded)

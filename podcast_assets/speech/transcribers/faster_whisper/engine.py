@@ -72,7 +72,7 @@ class FasterWhisper(Engine):
     """Windows decoded together, also of several episodes; None is 4 on a CPU and depends on the memory of a GPU. Halved when
     memory runs out."""
     threads: int = runtime(0, ge=0)
-    """CPU threads; 0 leaves the number to CTranslate2."""
+    """CPU threads, half of them for each of two minibatches at once; 0 is one per core (OMP_NUM_THREADS if set), 8 at most."""
 
     def load(self, device: str | None = None) -> "WhisperTranscriber":
         """Load the model, from a folder, an installed package, or the Hub, from which it is downloaded if necessary.
@@ -93,13 +93,15 @@ class FasterWhisper(Engine):
         folder = self._ready_folder()
         if reason := _missing_files(folder):
             raise EngineUnavailable(reason)
+        workers, threads = compute.cpu_workers(self.threads) if device_name == "cpu" else (1, self.threads)
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
                 device=device_name,
                 device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
                 compute_type=self._compute_type(),
-                cpu_threads=self.threads,
+                cpu_threads=threads,
+                num_workers=workers,
             )
         except Exception as error:  # CUDA and model errors have no common base
             reason = first_line(error)

@@ -15,7 +15,8 @@ from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.speech.transcribers.context import widen_turns
-from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, detect_languages
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Search, decode, detect_languages
+from podcast_assets.speech.transcribers.faster_whisper.encoding import Features, encode
 from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult
 from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack_windows
@@ -41,7 +42,12 @@ class WhisperTranscriber:
         """What may help where a turn is not transcribed well."""
         self._tokenizers: dict[str, Tokenizer] = {}
         self.batcher = Batcher(
-            engine.name, self._plan_windows, self._recognize_batch, batch_size, self._compute_features
+            engine.name,
+            self._plan_windows,
+            self._recognize_batch,
+            batch_size,
+            self._compute_features,
+            at_once=model.model.num_workers,
         )
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
@@ -50,6 +56,10 @@ class WhisperTranscriber:
         An episode in a language that the model does not support is refused with `BadInput`.
         """
         return self.batcher.transcribe(work)
+
+    def transcribe_groups(self, work: Iterable[EpisodeSpeech]) -> Iterator[list[TranscriptionResult]]:
+        """Transcribe as `transcribe` does, yielding together those that are done at the same time."""
+        return self.batcher.transcribe_groups(work)
 
     def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
         """Identify the language of an episode and its probability.
@@ -84,7 +94,7 @@ class WhisperTranscriber:
         found: list[tuple[str, float]] = []
         for at in range(0, len(windows), size):
             some = np.stack([self._compute_features(w.samples(audio)) for w in windows[at : at + size]])
-            found += [next(iter(f.items())) for f in detect_languages(self._model, self._model.encode(some))]
+            found += [next(iter(f.items())) for f in detect_languages(self._model, encode(self._model, some))]
         return found
 
     def _plan_windows(self, speech: EpisodeSpeech) -> list[PlannedWindow]:

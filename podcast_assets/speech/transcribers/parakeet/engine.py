@@ -48,6 +48,7 @@ class Parakeet(OnnxTranscriber):
     packages = ("onnx-asr",)
     published: ClassVar = {**_published_model(_V2, None), **_published_model(_V3, _V3_REVISION)}
     names_language = False
+    hears_context = True
 
     model: str = _V3
     quantization: Quantization = "fp32"

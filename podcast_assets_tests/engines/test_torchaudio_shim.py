@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.speech.diarizers.pyannote.torchaudio_shim import import_torchaudio
+from podcast_assets.engines.torchaudio_shim import import_torchaudio
 
 LOADS = "version = 'compiled'\n"
 DOES_NOT_LOAD = """
