@@ -15,6 +15,7 @@ REQUIREMENT='podcast-assets[gpu,ray,s3]'
 CONSTRAINTS=
 ADDRESS=
 GPUS=
+STAY=
 PYTHON=python3.11
 REMOVE=
 DRY_RUN=
@@ -26,10 +27,20 @@ fail() { say "$*"; exit 1; }
 
 usage() {
   cat >&2 <<'TEXT'
-usage: RAY_AUTH_TOKEN=… sh install.sh --address HOST:PORT [--gpus N] [--python NAME] [--requirement SPEC] [--constraints FILE_OR_URL]
+usage: RAY_AUTH_TOKEN=… sh install.sh --address HOST:PORT [--gpus N] [--name NAME] [--engines NAME,…] [--languages CODE,…]
+         [--idle-minutes N] [--empty-checks N] [--unreachable-minutes N] [--persistent]
+         [--python NAME] [--requirement SPEC] [--constraints FILE_OR_URL]
        sh install.sh --remove
   --address      the head of the Ray cluster (ray start --head), port 6379
   --gpus         GPUs to offer; default: those that Ray finds (a Mac has none that Ray counts)
+  --name         name of this machine in lists; default its address
+  --engines      engines whose work it prefers, such as parakeet
+  --languages    languages whose episodes it prefers, such as zh,ja
+  --idle-minutes, --empty-checks
+                 the service stops after this time, and this many checks of one a minute, without work; default 10 and 3
+  --unreachable-minutes
+                 and after this time without an answer of the head; default 10
+  --persistent   it never stops by itself
   --python       interpreter, the same minor version as the head's; default python3.11
   --requirement  what to install; default podcast-assets[gpu,ray,s3]; a path or a wheel will do
   --constraints  the constraints.txt of the release that the head runs: Ray wants the same version everywhere
@@ -45,6 +56,13 @@ while [ "$#" -gt 0 ]; do
   case $1 in
     --address) need_value "$@"; ADDRESS=$2; shift 2 ;;
     --gpus) need_value "$@"; GPUS=$2; shift 2 ;;
+    --name | --engines | --languages | --idle-minutes | --empty-checks | --unreachable-minutes)
+      need_value "$@"
+      case $2 in *[!A-Za-z0-9.,_-]*) fail "$1 $2: letters, digits, dots, commas, - and _ are wanted" ;; esac
+      STAY="$STAY $1 $2"
+      shift 2
+      ;;
+    --persistent) STAY="$STAY --persistent"; shift ;;
     --python) need_value "$@"; PYTHON=$2; shift 2 ;;
     --requirement) need_value "$@"; REQUIREMENT=$2; shift 2 ;;
     --constraints) need_value "$@"; CONSTRAINTS=$2; shift 2 ;;
@@ -125,7 +143,7 @@ PYANNOTE_METRICS_ENABLED=0
 TEXT
 write_file "$PREFIX/ray-node.sh" 0755 <<TEXT
 #!/bin/sh
-# Joins the cluster and stays until it is told to go. Where the head is not to be had, the service tries again.
+# Joins the cluster, and stays until it is told to go, there is no work, or no head.
 set -eu
 set -a
 . "$PREFIX/ray-node.env"
@@ -135,7 +153,7 @@ set +a
 for libraries in "$PREFIX"/venv/lib/python3.*/site-packages/nvidia/cublas/lib; do
   if [ -d "\$libraries" ]; then export LD_LIBRARY_PATH="\$libraries"; fi
 done
-exec "$PREFIX/venv/bin/ray" start --address "$ADDRESS" --block --disable-usage-stats${GPUS:+ --num-gpus $GPUS}
+exec "$PREFIX/venv/bin/podcast-assets" node join --address "$ADDRESS"${GPUS:+ --gpus $GPUS}$STAY
 TEXT
 
 if [ "$SYSTEM" = Linux ]; then
@@ -146,13 +164,13 @@ if [ "$SYSTEM" = Linux ]; then
 Description=podcast-assets: worker of a Ray cluster
 After=network-online.target
 Wants=network-online.target
-# a head that is away for long is no reason to give up
 StartLimitIntervalSec=0
 
 [Service]
 User=podcast
 ExecStart=$PREFIX/ray-node.sh
-Restart=always
+# a node that left because there was no work or no head has ended well, and stays away until it is started again
+Restart=on-failure
 RestartSec=15
 # Ray's processes get SIGTERM; the episodes in hand go to other workers
 KillMode=control-group
@@ -197,8 +215,12 @@ else
   </dict>
   <key>RunAtLoad</key>
   <true/>
+  <!-- a node that left because there was no work or no head stays away until it is started again -->
   <key>KeepAlive</key>
-  <true/>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+  </dict>
   <key>ThrottleInterval</key>
   <integer>15</integer>
   <!-- seconds between SIGTERM and SIGKILL -->

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from podcast_assets.cli.doctor import database
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.instance import POSTGRES, project_file
+from podcast_assets.defs.instance import POSTGRES, project_file, set_gpu_slots
 from podcast_assets_tests.waiting import free_port
 
 
@@ -14,6 +15,13 @@ def test_a_database_that_answers_and_one_that_is_damaged(dagster_home: Path) -> 
     settings = Settings(dagster_home=dagster_home)
     (found,) = database.examine(settings)
     assert (found.state, found.what) == ("ok", "Dagster's database answers: 0 runs")
+    _, pool = database.examine(settings, gpus=2)
+    assert (pool.state, pool.todo) == ("warning", "podcast-assets init --gpus 2"), "one slot, until init is told more"
+    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        set_gpu_slots(instance, 2)
+    assert [f.state for f in database.examine(settings, gpus=2)] == ["ok", "ok"]
+    on_ray = settings.model_copy(update={"compute": "ray"})
+    assert len(database.examine(on_ray, gpus=9)) == 1, "the GPUs of a cluster are shared in another way"
     (dagster_home / "history" / "runs.db").write_bytes(b"no database" * 1000)
     (found,) = database.examine(settings)
     assert (found.state, found.blocks) == ("missing", True)

@@ -4,12 +4,14 @@ import json
 import os
 import plistlib
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from podcast_assets.cli.node import join
 from podcast_assets_tests.conftest import CHECKOUT
 from podcast_assets_tests.deploy.conftest import DEPLOY, tool
 
@@ -94,16 +96,21 @@ def test_a_node_gets_a_unit_and_a_token_that_nobody_else_reads(tmp_path: Path) -
 
 
 def test_the_node_joins_as_it_was_told(tmp_path: Path) -> None:
-    """The start script is run, with a `ray` that says what it was called with."""
+    """The start script is run, with a command that says what it was called with."""
     prefix = tmp_path / "prefix"
-    install(prefix, "--address", "head.example.org:6379", "--gpus", "2")
-    ray = prefix / "venv/bin/ray"
-    ray.parent.mkdir(parents=True)
-    ray.write_text('#!/bin/sh\necho "$@"\necho "$RAY_AUTH_MODE $RAY_AUTH_TOKEN_PATH"\n')
-    ray.chmod(0o755)
+    stay = ["--name", "gpu-box", "--languages", "zh,ja", "--idle-minutes", "30", "--persistent"]
+    install(prefix, "--address", "head.example.org:6379", "--gpus", "2", *stay)
+    command = prefix / "venv/bin/podcast-assets"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "$@"\necho "$RAY_AUTH_MODE $RAY_AUTH_TOKEN_PATH"\n')
+    command.chmod(0o755)
     result = subprocess.run([str(prefix / "ray-node.sh")], capture_output=True, text=True, check=True)
     called, environment = result.stdout.splitlines()
-    assert called == "start --address head.example.org:6379 --block --disable-usage-stats --num-gpus 2"
+    assert called == f"node join --address head.example.org:6379 --gpus 2 {' '.join(stay)}"
+    arguments = shlex.split(called)[2:]
+    with join.make_context("join", arguments) as context:
+        assert context.params["languages"] == ["zh", "ja"]
+        assert context.params["persistent"] is True
     assert environment == f"token {prefix}/ray-token"
 
 
@@ -114,7 +121,7 @@ def test_a_mac_gets_a_daemon_of_launchd(tmp_path: Path) -> None:
     daemon = plistlib.loads((prefix / "org.podcast-assets.ray-node.plist").read_bytes())
     assert daemon["Label"] == "org.podcast-assets.ray-node"
     assert daemon["ProgramArguments"] == [f"{prefix}/ray-node.sh"]
-    assert daemon["KeepAlive"] is True
+    assert daemon["KeepAlive"] == {"SuccessfulExit": False}
     assert "--num-gpus" not in (prefix / "ray-node.sh").read_text()
 
 
@@ -126,6 +133,7 @@ def test_a_mac_gets_a_daemon_of_launchd(tmp_path: Path) -> None:
         (["--address", "head:6379; rm -rf /"], TOKEN, "usage"),
         (["--address", "head:6379", "--gpus", "two"], TOKEN, "--gpus two"),
         (["--address"], TOKEN, "--address wants a value"),
+        (["--address", "head:6379", "--name", "a; reboot"], TOKEN, "--name a; reboot"),
         ([], TOKEN, "usage"),
     ],
 )

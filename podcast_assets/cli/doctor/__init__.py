@@ -8,9 +8,9 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from podcast_assets.cli.doctor import clip, database, engines, gpu, hub, machine, places
+from podcast_assets.cli.doctor import capacity, clip, clock, cluster, database, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
@@ -45,6 +45,13 @@ class DoctorReport:
         return self.profile is not None and not any(f.blocks for f in self.findings)
 
     @property
+    def severity(self) -> Literal["ok", "warning", "error"]:
+        """The worst of the findings: something keeps the profile from running, or deserves a look, or neither."""
+        if not self.can_run:
+            return "error"
+        return "warning" if any(f.state == "warning" for f in self.findings) else "ok"
+
+    @property
     def verdict(self) -> str:
         """The result in one line."""
         profile = f"the profile {self.profile}" if self.profile else "the configured profile"
@@ -64,17 +71,19 @@ class DoctorReport:
         return {
             "profile": self.profile,
             "can_run": self.can_run,
+            "severity": self.severity,
             "findings": [asdict(f) for f in self.findings],
             "engines": self.settings,
         }
 
 
-def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
+def examine(settings: Settings, *, load: bool = True, runs: bool = True) -> DoctorReport:
     """Check this machine. Requests to the hub take three seconds at most, and nothing is downloaded.
 
     Args:
         settings: settings of the runs.
         load: also load the engines whose models are on this machine, and transcribe a clip; takes up to a minute.
+        runs: also check what only machines that start runs use: Dagster's folder and database, and the Ray cluster.
     """
     limit = hub.TimeLimit(hub.SECONDS)
     hub_finding = hub.reachable(limit, hub.ping)
@@ -83,12 +92,12 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     models = hub.check_available(limit, engines.needed_models(engine for _, engine in engines.default_engines()))
     if hub_finding.state == "ok" and limit.exceeded:  # later requests should not wait again
         go_offline("the hub does not answer in time")
+    usable_gpus = gpu.count_usable()
     store = Store.at(settings.store, follow_links=settings.allow_links, access=settings.store_access)
     machine_findings = [
         *machine.examine(store),
-        places.store(store),
-        places.dagster_home(settings),
-        *database.examine(settings),
+        *_store_capacity(store),
+        *(_run_findings(settings, usable_gpus) if runs else []),
         *places.telemetry(settings, os.environ),
         hub_finding,
     ]
@@ -101,7 +110,6 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
         return DoctorReport(
             None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *machine_findings]
         )
-    usable_gpus = gpu.count_usable()
     engine_findings = [engines.examine(m, models, usable_gpus or 0) for m in members]
     clip_findings: list[Finding] = []
     if load:
@@ -119,6 +127,19 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
         ],
         {m.engine.name: m.engine.model_dump(mode="json") for m in reversed(members)},
     )
+
+
+def _store_capacity(store: Store) -> list[Finding]:
+    """Check that the store can be written and, where it can, its clock and the room for the batches that wait."""
+    found = places.store(store)
+    if found.state != "ok":
+        return [found]
+    try:
+        waiting = capacity.examine_disk(store)
+    except OSError as error:
+        what = f"incoming/ cannot be listed: {first_line(error)}"
+        waiting = [Finding(capacity.DISK_AREA, "warning", what, "make it readable for this user")]
+    return [found, *waiting, *clock.examine("the store", lambda: clock.store_time(store))]
 
 
 def load_engines(
@@ -173,6 +194,14 @@ def english_transcriber(profile: Profile) -> Engine | None:
         return profile.transcriber
     engine_by_language = {route.language: route.chain[0] for route in profile.transcriber.routes}
     return engine_by_language.get("en") or engine_by_language.get(ANY)
+
+
+def _run_findings(settings: Settings, usable_gpus: int | None) -> list[Finding]:
+    return [
+        *cluster.examine(settings),
+        places.dagster_home(settings),
+        *database.examine(settings, capacity.gpus_to_use(settings, usable_gpus)),
+    ]
 
 
 def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:

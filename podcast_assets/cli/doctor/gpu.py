@@ -74,13 +74,35 @@ def _examine_card(card: GpuCard, *, needed: bool) -> Finding:
     return Finding(AREA, "ok", what)
 
 
+@dataclass(frozen=True, slots=True)
+class GpuLoad:
+    """What a GPU does at this moment, as reported by the driver."""
+
+    index: int
+    name: str
+    busy: int
+    """Share of the time in which it computes, percent."""
+    used: int
+    """Memory in use, bytes."""
+    memory: int
+    """Bytes."""
+
+
 def cards() -> list[GpuCard] | str:
     """List the GPUs of this machine; if the driver fails, return why."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,driver_version,memory.total,compute_cap",
-        "--format=csv,noheader,nounits",
-    ]
+    lines = _ask_driver("name,driver_version,memory.total,compute_cap")
+    return lines if isinstance(lines, str) else [card for line in lines if (card := parse_card(line))]
+
+
+def read_loads() -> list[GpuLoad]:
+    """Read what the GPUs of this machine do; nothing if the driver fails, which `doctor` explains."""
+    lines = _ask_driver("index,name,utilization.gpu,memory.used,memory.total")
+    return [] if isinstance(lines, str) else [load for line in lines if (load := parse_load(line))]
+
+
+def _ask_driver(fields: str) -> list[str] | str:
+    """Return a line of comma-separated values for each GPU of this machine; if the driver fails, return why."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
     except FileNotFoundError:
@@ -90,7 +112,7 @@ def cards() -> list[GpuCard] | str:
     if result.returncode:
         lines = (result.stdout or result.stderr).strip().splitlines()
         return f"nvidia-smi does not work: {lines[0] if lines else f'exit status {result.returncode}'}"
-    return [card for line in result.stdout.splitlines() if (card := parse_card(line))]
+    return result.stdout.splitlines()
 
 
 def parse_card(line: str) -> GpuCard | None:
@@ -100,6 +122,18 @@ def parse_card(line: str) -> GpuCard | None:
         return None
     name, driver, memory, capability = parts
     return GpuCard(name, driver, int(_parse_number(memory) or 0) * 2**20, _parse_number(capability))
+
+
+def parse_load(line: str) -> GpuLoad | None:
+    """Parse a line of nvidia-smi: index, name, percent busy, used and total memory in MiB; None if it is none.
+
+    What the driver does not report, such as the use of a part of a GPU (MIG), counts as 0.
+    """
+    parts = [part.strip() for part in line.split(",")]
+    if len(parts) != 5 or not parts[0].isdecimal():
+        return None
+    busy, used, memory = (int(_parse_number(part) or 0) for part in parts[2:])
+    return GpuLoad(int(parts[0]), parts[1], busy, used * 2**20, memory * 2**20)
 
 
 def count_usable() -> int | None:

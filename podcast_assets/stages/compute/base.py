@@ -1,4 +1,4 @@
-"""Interface of what computes a stage: this process, or the workers of a Ray cluster. The runner does not know which."""
+"""Interface of what computes a stage: this process, a child of it, or workers of a Ray cluster. The runner does not know which."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ class Place:
     process: int
     gpu: str | None = None
     """The GPU, as the driver numbers or names it; None on a CPU."""
+    address: str | None = None
+    """Address of the machine in its network; None where it has none but the loopback interface."""
 
     @property
     def worker(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.stages.compute.base import Compute
+from podcast_assets.stages.compute.child_process import child_compute
 from podcast_assets.stages.compute.local import local_compute
 from podcast_assets.stages.stage import Stage
 
@@ -21,6 +22,9 @@ def computing(stage: Stage, settings: Settings) -> Iterator[Compute]:
 
         with ray_compute(stage, settings) as pool:
             yield pool
+    elif settings.timeout is not None and stage.engine is not None:
+        with child_compute(stage, settings.prefetch, settings.timeout) as child:
+            yield child
     else:
         with local_compute(stage, settings.prefetch) as local:
             yield local

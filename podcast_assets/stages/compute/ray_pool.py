@@ -20,7 +20,8 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.ray_cluster import Pulse, connect, head_address
-from podcast_assets.stages.compute.ray_worker import StageWorker, WorkerReport
+from podcast_assets.stages.compute.ray_nodes import placement_options
+from podcast_assets.stages.compute.stage_worker import StageWorker, WorkerLost, WorkerReport
 from podcast_assets.stages.compute.workforce import Workforce, take_portion, workers_worth_starting, workforce
 from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
@@ -32,14 +33,12 @@ START_SECONDS = 300.0
 """An actor that does not start within this time is requested again. (Until a machine has room for it, that costs nothing.)"""
 LOSSES = 2
 """An episode that this many lost workers had in hand may be what kills them: it is processed alone, and then fails."""
+TIMEOUT_SECONDS = 7200.0
+"""Limit for an episode where PODCAST_TIMEOUT is unset: a worker on another machine that hangs is watched by nobody."""
 REPLACEMENTS = 3
 """Replacements without a finished episode after which the stage gives up; more where a lost machine may have had more workers."""
 
 log = logging.getLogger(__name__)
-
-
-class WorkerLost(RuntimeError):
-    """The worker that had an episode in hand died, was disconnected, or did not finish it in time."""
 
 
 @dataclass(eq=False)
@@ -128,12 +127,14 @@ class RayPool:
         missing = workers_worth_starting(waiting, held, force) - len(self._members)
         if missing > 0:
             self._pulse.confirm()  # requesting an actor waits for the head, until Ray ends this process
+        where = placement_options(self._stage, waiting) if missing > 0 else {}
         for _ in range(missing):
             kind = ray.remote(StageWorker).options(
                 num_cpus=force.cpus,
                 num_gpus=force.gpus,
                 max_restarts=0,
                 runtime_env={"env_vars": dict(memory.ENVIRONMENT)},
+                **where,
             )
             # a replacement runs its smoke test first
             actor = kind.remote(
@@ -142,6 +143,7 @@ class RayPool:
                 max(1, int(force.cpus)),
                 share_device=force.shares,
                 smoke_test=self._replaced > 0,
+                log_level=log.getEffectiveLevel(),
             )
             now = time.monotonic()
             self._members.append(_PoolWorker(actor, now, now))
@@ -302,7 +304,7 @@ def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
     import ray
 
     force = workforce(stage, settings, ray.cluster_resources())
-    pool = RayPool(stage, force, settings.prefetch, settings.timeout, Pulse(head_address(settings)))
+    pool = RayPool(stage, force, settings.prefetch, settings.timeout or TIMEOUT_SECONDS, Pulse(head_address(settings)))
     try:
         yield pool
     finally:

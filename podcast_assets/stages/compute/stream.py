@@ -11,10 +11,14 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_
 from podcast_assets.common.parallel import run_in_threads
 from podcast_assets.common.prefetch import prefetch_items
 from podcast_assets.stages.compute.base import Compute, EpisodeOutcome, Place
+from podcast_assets.stages.episode_names import without_source
 from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode, Stage
 
 PREFETCH_SECONDS = 2 * 3600.0
 """Audio of the episodes that are decoded ahead, at most: 230 MB as 16-bit samples."""
+AT_ONCE_SECONDS = 600.0
+"""Audio that the threads of a worker may have in hand before they take another episode: a long one needs memory, and its networks
+keep several cores busy by themselves."""
 
 _Prepared = tuple[PreparedEpisode, float]
 """An episode, and the seconds that its preparation took."""
@@ -45,7 +49,7 @@ def stream_with_retry(compute: Compute, stage: Stage, todo: Sequence[Episode]) -
                 stage.name,
                 episode.source,
                 type(error).__name__,
-                error,
+                without_source(str(error), episode.source),
                 extra={"episode": episode.source},
             )
         else:
@@ -61,9 +65,9 @@ def _worth_retrying(outcome: EpisodeOutcome, error: Exception) -> bool:
 
 
 def process_prefetched(
-    stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: int, place: Place
+    stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: int, place: Place, cores: int = 1
 ) -> Iterator[EpisodeOutcome]:
-    """Process episodes with one worker, prepared ahead of it in threads.
+    """Process episodes with one worker, prepared ahead of it in threads; short ones on several cores if it is thread-safe.
 
     An episode that cannot be prepared fails and does not reach the worker. So does one that the worker took and never gave back.
     After an error that the stage raises, the remaining episodes are processed.
@@ -81,7 +85,10 @@ def process_prefetched(
             limit=PREFETCH_SECONDS,
         )
     ) as ahead:
-        yield from _process_ahead(stage, worker, ahead, place)
+        if cores > 1 and stage.is_thread_safe(worker):
+            yield from _process_at_once(stage, worker, ahead, cores, place)
+        else:
+            yield from _process_ahead(stage, worker, ahead, place)
 
 
 def _process_ahead(stage: Stage, worker: Any, ahead: _Ahead, place: Place) -> Iterator[EpisodeOutcome]:
@@ -110,6 +117,24 @@ def _process_ahead(stage: Stage, worker: Any, ahead: _Ahead, place: Place) -> It
         for episode, seconds in list(in_hand.values()):
             yield EpisodeOutcome(EpisodeResult(episode, lost), place, seconds, shared=len(in_hand) > 1)
         in_hand.clear()
+    yield from _take_all(unprepared)
+
+
+def _process_at_once(stage: Stage, worker: Any, ahead: _Ahead, cores: int, place: Place) -> Iterator[EpisodeOutcome]:
+    """Process episodes that are being prepared, several at once, each in a thread."""
+    unprepared: list[EpisodeOutcome] = []
+    outcomes = run_in_threads(
+        lambda item: _process_one(stage, worker, *item, place),
+        _prepared_episodes(ahead, unprepared, place),
+        cores,
+        name=stage.name,
+        size=lambda item: item[0].episode.seconds,
+        limit=AT_ONCE_SECONDS,
+    )
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            yield outcome
+            yield from _take_all(unprepared)
     yield from _take_all(unprepared)
 
 
@@ -146,14 +171,36 @@ def process_on_cores(
 
 
 def _process_alone(stage: Stage, worker: Any, episode: Episode, place: Place) -> EpisodeOutcome:
-    began = time.monotonic()
     try:
-        (result,) = stage.process_all(worker, [PreparedEpisode(episode, stage.prepare(episode))])
+        prepared, seconds = _prepare_timed(stage, episode)
     except EngineUnavailable:
         raise
     except Exception as error:
-        result = EpisodeResult(episode, error)
-    return EpisodeOutcome(result, place, time.monotonic() - began)
+        return EpisodeOutcome(EpisodeResult(episode, error), place)
+    return _process_one(stage, worker, PreparedEpisode(episode, prepared), seconds, place)
+
+
+def _process_one(stage: Stage, worker: Any, item: PreparedEpisode, preparation: float, place: Place) -> EpisodeOutcome:
+    """Process one episode.
+
+    Args:
+        stage: the stage.
+        worker: its worker.
+        item: the episode.
+        preparation: seconds that its preparation took.
+        place: where it is computed.
+
+    Raises:
+        EngineUnavailable: an engine cannot be loaded.
+    """
+    began = time.monotonic()
+    try:
+        (result,) = stage.process_all(worker, [item])
+    except EngineUnavailable:
+        raise
+    except Exception as error:
+        result = EpisodeResult(item.episode, error)
+    return EpisodeOutcome(result, place, preparation + time.monotonic() - began)
 
 
 def _take_all(outcomes: list[EpisodeOutcome]) -> list[EpisodeOutcome]:

@@ -1,7 +1,7 @@
-"""The Ray actor: one loaded worker of a stage that takes episodes and returns their outcomes.
+"""One loaded worker of a stage in another process, which takes episodes and returns their outcomes: a Ray actor or a child process.
 
 The work runs in a thread, and `exchange` hands episodes in and outcomes out. So every call is answered within seconds, and silence
-means that the actor, its machine or the network is gone.
+of an actor means that it, its machine or the network is gone.
 """
 
 import logging
@@ -15,6 +15,10 @@ from dataclasses import dataclass, replace
 from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
+
+
+class WorkerLost(RuntimeError):
+    """The worker that had an episode in hand died, was disconnected, or did not finish it in time."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,27 @@ class WorkerReport:
 
 
 class StageWorker:
-    """The actor. Ray calls its methods one after the other."""
+    """The worker. Its methods are called one after the other."""
 
-    def __init__(self, stage: Stage, prefetch: int, cores: int, *, share_device: bool, smoke_test: bool) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        prefetch: int,
+        cores: int,
+        *,
+        share_device: bool,
+        smoke_test: bool,
+        log_level: int = logging.INFO,
+    ) -> None:
         """Load nothing yet.
 
         Args:
             stage: the stage whose worker it is.
             prefetch: episodes prepared ahead, in threads.
-            cores: episodes of a `cpu_bound` stage processed at once.
+            cores: episodes processed at once, see `Local`.
             share_device: whether other actors may compute on the same GPU.
             smoke_test: whether the worker is tried before it gets an episode, because the one before it failed.
+            log_level: least severe log records that are reported.
         """
         self._local = Local(stage, prefetch, cores=cores, share_device=share_device)
         self._smoke = smoke_test
@@ -57,9 +71,9 @@ class StageWorker:
         self._ended = True
         self._outcomes: list[EpisodeOutcome] = []
         self._error: Exception | None = None
-        self._logs = _LogBuffer()
+        self._logs = _LogBuffer(log_level)
         logging.getLogger("podcast_assets").addHandler(self._logs)
-        logging.getLogger("podcast_assets").setLevel(logging.INFO)
+        logging.getLogger("podcast_assets").setLevel(log_level)
 
     def exchange(self, stage: Stage | None, episodes: Sequence[Episode], *, last: bool, wait: float) -> WorkerReport:
         """Take episodes, and return the outcomes so far.
@@ -121,8 +135,8 @@ class StageWorker:
 class _LogBuffer(logging.Handler):
     """Keeps log records until they are taken."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self._lines: deque[tuple[int, str]] = deque(maxlen=1000)
 
     def emit(self, record: logging.LogRecord) -> None:
