@@ -40,7 +40,7 @@ def discard(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Leave EPISODES (id, batch/id, file, batch/file or SHA-256) out of later stages, shards and releases.
+    """Leave EPISODES (id, batch/id, file, batch/file, SHA-256 or URL) out of later stages, shards and releases.
 
     Nothing is removed, unlike by a takedown: audio and tables stay, and --undo takes the episode back in. Stages no longer process
     or retry it, shards that are sealed from now on do not contain it, and the next release removes it from the published dataset.

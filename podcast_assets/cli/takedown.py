@@ -33,14 +33,16 @@ if TYPE_CHECKING:
 @click.option("--by", help="Who requested or carried out the takedown; recorded.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.option(
-    "--keep-runs", is_flag=True, help="Keep the Dagster runs of the batches, whose events show parts of texts."
+    "--keep-runs",
+    is_flag=True,
+    help="Leave the events that earlier versions recorded in Dagster as they are. They show parts of texts.",
 )
 @json_option("one JSON object")
 @STORE
 def takedown(
     name: str, reason: str, by: str | None, dry_run: bool, keep_runs: bool, as_json: bool, store: str | None
 ) -> None:
-    """Permanently remove an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED URL, guid or title).
+    """Permanently remove an EPISODE (id, batch/id, file, batch/file, SHA-256 or URL) or a podcast (FEED URL, guid or title).
 
     Removes audio, texts, table rows, samples in shards, and copies of the same bytes in other batches. A record stays, and content
     that arrives again is refused. The next release updates the published dataset. Run the command again to finish an interrupted
@@ -56,31 +58,27 @@ def takedown(
         open_store(settings), request, shard_bytes=settings.shard_bytes, dry_run=dry_run, report=print_line
     )
     if not keep_runs:
-        _forget_runs(settings, result, dry_run=dry_run)
+        _remove_from_events(settings, result, dry_run=dry_run)
     if as_json:
         click.echo(printable_json(redact_text(result_to_json(result))))
     else:
         _print_result(result)
 
 
-def _forget_runs(settings: "Settings", result: "TakedownResult", *, dry_run: bool) -> None:
-    """Delete the Dagster runs of the batches, if there is an instance."""
+def _remove_from_events(settings: "Settings", result: "TakedownResult", *, dry_run: bool) -> None:
+    """Remove texts and titles from Dagster's events of the batches, if there is an instance."""
     if not (settings.dagster_home / "dagster.yaml").exists():
         return
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
-    from podcast_assets.defs.runs.history import delete_runs
+    from podcast_assets.defs.runs.history import remove_texts
 
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        forgotten = delete_runs(instance, result.batches, dry_run=dry_run)
-    if forgotten.deleted:
-        result.purged.counts["runs of Dagster"] += forgotten.deleted
-    if forgotten.busy:
-        runs = ", ".join(run_id[:8] for run_id in forgotten.busy)
-        text = f"runs of these batches are queued or active ({runs}): run the same command again when they have ended"
-        print_line((text, "yellow"))
+        events = remove_texts(instance, result.batches, dry_run=dry_run)
+    if events:
+        result.purged.counts["texts in events of Dagster"] += events
 
 
 @click.command()

@@ -30,7 +30,7 @@ from podcast_assets.store.store import DamagedTable, Store, sealed_key, table_ke
 
 log = logging.getLogger(__name__)
 
-PER_EPISODE = ("diarization", "transcripts", "references")
+PER_EPISODE = ("diarization", "transcripts", "references", "overrides")
 """Folders with `<batch>/<episode_id>.<suffix>`."""
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""

@@ -10,15 +10,13 @@ import polars as pl
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.urls import url_key
+from podcast_assets.intake.episode_lookup import URL, find_episodes, has_source, url_of
 from podcast_assets.intake.feeds.feed import guid_from_url
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
-from podcast_assets.intake.names import normalize
-from podcast_assets.rights.clearance import metadata_of
 from podcast_assets.store.takedown_records import Record, record_id
 
 EPISODE, PODCAST = "episode", "podcast"
-_SHA256 = re.compile("[0-9a-f]{64}")
-_URL = re.compile("https?://", re.IGNORECASE)
+_FEED_URL = re.compile("https?://", re.IGNORECASE)
 
 
 @dataclass
@@ -62,8 +60,8 @@ def find_target(
     """Find the target of a name.
 
     Args:
-        name: an episode (its id, `batch/id`, SHA-256, name of its file, or URL of its audio) or a podcast (guid, title, or URL of
-            its feed). An unknown URL is taken for a feed whose episodes must not be ingested.
+        name: an episode (any name that `find_episodes` knows) or a podcast (guid, title, or URL of its feed). An unknown URL is
+            taken for a feed whose episodes must not be ingested.
         episodes: rows of `raw_audio` of all batches, with their `batch`.
         ledger: latest rows of the rights ledger.
         feeds: followed feeds.
@@ -75,14 +73,14 @@ def find_target(
     # rows of removed episodes still have the file name
     emptied = set(episodes.filter(has_source(name), pl.col("sha256").is_null())["episode_id"])
     for record in records:
-        by_url = _URL.match(name) and url_key(name) in record["url_keys"]
+        by_url = URL.match(name) and url_key(name) in record["url_keys"]
         if (
             name in _record_names(record)
             or by_url
             or (record["scope"] == EPISODE and emptied & set(record["episode_ids"]))
         ):
             return target_of_record(record)
-    if found := _find_episodes(name, episodes, ledger):
+    if found := _find_episode_ids(name, episodes, ledger):
         if len(found) > 1:
             raise BadInput(f"{name} is the name of {len(found)} episodes: name one of {', '.join(sorted(found))}")
         (identity,) = found
@@ -114,11 +112,6 @@ def copies_of(episodes: pl.DataFrame, target: TakedownTarget) -> pl.DataFrame:
         found = more
 
 
-def has_source(name: str) -> pl.Expr:
-    """Whether the file of an episode has a name; both are compared in NFC."""
-    return pl.col("source").str.normalize("NFC") == normalize(name)
-
-
 def content_hashes(rows: pl.DataFrame) -> list[str]:
     """SHA-256 of the episodes' bytes and of earlier content of their URLs."""
     return sorted({*rows["sha256"].drop_nulls(), *rows["earlier_sha256"].explode().drop_nulls()})
@@ -126,8 +119,7 @@ def content_hashes(rows: pl.DataFrame) -> list[str]:
 
 def urls_of(rows: pl.DataFrame) -> list[str]:
     """URLs that episodes came from."""
-    found = (metadata_of(row).get("url") for row in rows.select("metadata").iter_rows(named=True))
-    return [url for url in found if isinstance(url, str) and url]
+    return [url for row in rows.select("metadata").iter_rows(named=True) if (url := url_of(row))]
 
 
 def _record_names(record: Mapping[str, Any]) -> set[str]:
@@ -137,33 +129,21 @@ def _record_names(record: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
-    """Ids of the episodes with a name: at most one, unless several files have the name."""
-    batch, _, identity = name.partition("/")
-    exact = episodes.filter(
-        (pl.col("episode_id") == name) | ((pl.col("batch") == batch) & (pl.col("episode_id") == identity))
-    )
-    if exact.is_empty() and _SHA256.fullmatch(name):
-        exact = episodes.filter(pl.col("sha256") == name)
-        return set(exact["episode_id"].head(1))  # copies are found by their bytes later
-    if exact.is_empty() and _URL.match(name):
-        rows = episodes.filter(pl.col("metadata").is_not_null())
-        key = url_key(name)
-        by_content: dict[str, str] = {}  # the tracks of a file are episodes with the same bytes
-        for row in rows.select("episode_id", "sha256", "metadata").iter_rows(named=True):
-            if isinstance(url := metadata_of(row).get("url"), str) and url_key(url) == key:
-                by_content.setdefault(row["sha256"] or row["episode_id"], row["episode_id"])
-        return set(by_content.values())
-    if exact.is_empty():
-        exact = episodes.filter(has_source(name), pl.col("sha256").is_not_null())
-        exact = exact.unique("sha256", keep="first")
-    return {*exact["episode_id"], *ledger.filter(episode_id=name)["episode_id"]}
+def _find_episode_ids(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
+    """Ids of the episodes with a name, one of those with the same bytes, because a takedown takes all copies."""
+    found = find_episodes(name, episodes)
+    if found["sha256"].count():  # rows of removed episodes still have the file name
+        found = found.filter(pl.col("sha256").is_not_null())
+    by_content: dict[str, str] = {}
+    for episode, sha256 in found.select("episode_id", "sha256").iter_rows():
+        by_content.setdefault(sha256 or episode, episode)
+    return {*by_content.values(), *ledger.filter(episode_id=name)["episode_id"]}
 
 
 def _find_podcast(
     name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions
 ) -> TakedownTarget | None:
-    if not _URL.match(name):
+    if not _FEED_URL.match(name):
         ids = {*episodes.filter(podcast_id=name)["podcast_id"], *ledger.filter(podcast_guid=name)["podcast_guid"]}
         if ids:
             return _with_feed(TakedownTarget(PODCAST, name, podcast_ids=ids), ledger, feeds)

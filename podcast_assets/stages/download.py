@@ -1,5 +1,6 @@
 """Stage `download`: the file that a link names, and the transcripts that its publisher offers."""
 
+import json
 import mimetypes
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,11 +17,13 @@ from podcast_assets.intake.downloads.attempts import DownloadLimits
 from podcast_assets.intake.downloads.downloaded import DownloadRecord, DownloadRecords
 from podcast_assets.intake.downloads.fetch import fetch
 from podcast_assets.intake.downloads.http import HttpClient, Transient
+from podcast_assets.intake.downloads.pages import DOWNLOAD_WITH, fetch_page, is_page
 from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.politeness import HostTurns
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES, file_episode_id
 from podcast_assets.intake.links import Link
+from podcast_assets.intake.page_statements import note_page
 from podcast_assets.intake.references import LARGEST, fetch_references
 from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import Columns, make_table
@@ -34,6 +37,7 @@ DOWNLOADS: Columns = {
     "bytes": (pl.Int64, "its size"),
     "bytes_downloaded": (pl.Int64, "its size where it was downloaded in this run; else null"),
     "earlier": (pl.List(pl.String), "SHA-256 of other bytes that the same URL gave before"),
+    "page": (pl.String, "what its page says about it, JSON; null for a file that was downloaded from its own URL"),
     "reference_problems": (pl.List(pl.String), "why the publisher's transcripts are not available"),
 }
 """One row per link. They are held in memory: what is known of a download between runs is its record in `downloads/`."""
@@ -64,7 +68,9 @@ def link_episode(link: Link, identity: str) -> Episode:
         link: of a list.
         identity: id of the episode while it is not downloaded.
     """
-    return Episode(identity, link.source, 0.0, {"url": url_key(link.url)})
+    way = link.row.get(DOWNLOAD_WITH)
+    # only where there is one: failures of other links stay as they are
+    return Episode(identity, link.source, 0.0, {"url": url_key(link.url), **({DOWNLOAD_WITH: str(way)} if way else {})})
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,10 @@ class Download:
     @property
     def cpu_bound(self) -> bool:
         """False: downloads wait for the network."""
+        return False
+
+    def is_thread_safe(self, worker: HttpClient) -> bool:
+        """False: `process_all` runs downloads side by side itself."""
         return False
 
     def load(self, device: str | None = None) -> HttpClient:
@@ -132,11 +142,13 @@ class Download:
         records = DownloadRecords(self.store)
         recorded = records.of(link.url, self.batch)
         if recorded is None or self.settings.refresh_downloads:
-            record = self._download_file(client, link.url, records, recorded)
+            record = self._download_file(client, link, records, recorded)
             size = record.stored.bytes
         else:
             record, size = recorded, None
         identity = link.identity or file_episode_id(link.source, record.stored.sha256)
+        if record.page:
+            note_page(self.store, identity, record.page, link.row)
         row = {
             "episode_id": identity,
             "key": record.stored.key,
@@ -145,17 +157,24 @@ class Download:
             "bytes": record.stored.bytes,
             "bytes_downloaded": size,
             "earlier": list(record.earlier),
+            "page": json.dumps(record.page) if record.page else None,
             "reference_problems": self._fetch_references(client, link, identity),
         }
         return make_table([row], DOWNLOADS)
 
     def _download_file(
-        self, client: HttpClient, url: str, records: DownloadRecords, recorded: DownloadRecord | None
+        self, client: HttpClient, link: Link, records: DownloadRecords, recorded: DownloadRecord | None
     ) -> DownloadRecord:
         """Download a file and record it; where the server says that it is unchanged, keep the one that is stored."""
+        url, page = link.url, None
         known = recorded or records.latest(url)
         with PartialDownload(self.store.storage.scratch(), url_key(f"{self.batch} {url}")[:32]) as partial:
-            if fetch(client, url, partial, self._limits(), known=known.version if known else None):
+            version_before = known.version if known else None
+            if is_page(link.row):
+                fresh, page = fetch_page(client, url, partial, self._limits(), known=version_before)
+            else:
+                fresh = fetch(client, url, partial, self._limits(), known=version_before)
+            if fresh:
                 version = partial.version
                 suffix = _file_suffix(url, version.url, version.content_type)
                 stored = self.store.put_original(partial.content(), suffix)
@@ -163,7 +182,7 @@ class Download:
                 version, stored = known.version, known.stored
             else:
                 raise AssertionError("only a known version can be unchanged")
-            record = DownloadRecord(stored, version, time.time(), _earlier_contents(known, stored))
+            record = DownloadRecord(stored, version, time.time(), _earlier_contents(known, stored), page)
             records.note(url, self.batch, record)
             partial.remove()
         return record

@@ -3,7 +3,7 @@
 from typing import Any
 
 from podcast_assets.engines.engine import Engine
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Episode, is_thread_safe
 
 
 class EngineStage:
@@ -16,6 +16,10 @@ class EngineStage:
     def cpu_bound(self) -> bool:
         """False: the worker computes one minibatch at a time."""
         return False
+
+    def is_thread_safe(self, worker: Any) -> bool:
+        """False unless the worker says so."""
+        return is_thread_safe(worker)
 
     def load(self, device: str | None = None) -> Any:
         """Load the engine."""

@@ -1,15 +1,45 @@
-"""Settings of the run that an episode's own metadata override."""
+"""Settings of the run that an episode's own metadata override, and metadata that people override for an episode."""
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import polars as pl
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.tables import fold_name
 from podcast_assets.speech.diarizer_choice import DIARIZER
 
 log = logging.getLogger(__name__)
+
+
+def apply_overrides(raw_audio: pl.DataFrame, overrides: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    """Replace the diarizer, the number of speakers and the language in the rows of episodes for which people chose others.
+
+    Args:
+        raw_audio: table of the batch.
+        overrides: episode → override record.
+    """
+    if overrides.keys().isdisjoint(raw_audio["episode_id"]):
+        return raw_audio
+    changed = [_override_row(row, overrides.get(row["episode_id"])) for row in raw_audio.iter_rows(named=True)]
+    metadata, languages = ([row[name] for row in changed] for name in ("metadata", "language"))
+    return raw_audio.with_columns(
+        metadata=pl.Series(metadata, dtype=pl.String), language=pl.Series(languages, dtype=pl.String)
+    )
+
+
+def _override_row(row: Mapping[str, Any], record: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if record is None:
+        return row
+    metadata = _parse_row(row["metadata"])
+    if record["diarizer"]:
+        metadata[DIARIZER] = record["diarizer"]
+    if record["min_speakers"] or record["max_speakers"]:
+        metadata.pop("num_speakers", None)
+        metadata |= {name: record[name] for name in ("min_speakers", "max_speakers")}
+    return {"metadata": json.dumps(metadata) if metadata else None, "language": record["language"] or row["language"]}
 
 
 def speaker_bounds(metadata: str | None, settings: Settings) -> dict[str, int | None]:

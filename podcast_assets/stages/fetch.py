@@ -1,5 +1,6 @@
 """Download a list of URLs before its episodes are ingested: run the stage `download` on it, and account for every row."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.episodes import TakenNames, make_unique
 from podcast_assets.intake.links import Link, read_link_list
 from podcast_assets.intake.metadata import JoinedMetadata
+from podcast_assets.intake.page_statements import fill_from_page
 from podcast_assets.intake.refusing import link_refusal
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.stages.compute.local import local_compute
@@ -52,6 +54,8 @@ def download_list(
     settings: Settings,
     committed: CommittedTable | None = None,
     report: Report = lambda progress: None,
+    *,
+    discarded: Mapping[str, str] | None = None,
 ) -> DownloadedList:
     """Download everything that a list names and that is not stored yet.
 
@@ -61,6 +65,7 @@ def download_list(
         settings: limits, politeness, allowed hosts.
         committed: what the last run committed of the batch, if it was already read.
         report: called after each link.
+        discarded: discarded episodes of the batch, with the reason; read from the store if missing.
 
     Raises:
         BadInput: the list cannot be read.
@@ -74,8 +79,9 @@ def download_list(
     taken = TakenNames()
     links = {make_unique(link.failed_id, taken): link for link in found.links if link.source not in refused}
     described = list(links.values())
-    discarded = _discarded_links(store, arrival.batch, links, committed)
-    links = {identity: link for identity, link in links.items() if identity not in discarded}
+    reasons = read_batch_discards(store, arrival.batch) if discarded is None else discarded
+    left_out = _discarded_links(store, arrival.batch, links, committed, reasons)
+    links = {identity: link for identity, link in links.items() if identity not in left_out}
     stage = Download(store, arrival.batch, links, settings)
     with local_compute(stage, settings.prefetch) as compute:
         run = run_stage(
@@ -94,10 +100,10 @@ def download_list(
             skipped=found.skipped
             | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA)
             | {source: why for source, (_, why) in refused.items()}
-            | {link.source: why for link, why in discarded.values()},
+            | {link.source: why for link, why in left_out.values()},
             broken=found.broken,
             identities={source: link.failed_id for source, (link, _) in refused.items()}
-            | {link.source: identity for identity, (link, _) in discarded.items()},
+            | {link.source: identity for identity, (link, _) in left_out.items()},
         ),
         JoinedMetadata({link.source: describe_link(link.row) for link in described}, [], [], [], []),
         run.failures,
@@ -111,10 +117,9 @@ def download_list(
 
 
 def _discarded_links(
-    store: Store, batch: str, links: Mapping[str, Link], committed: CommittedTable | None
+    store: Store, batch: str, links: Mapping[str, Link], committed: CommittedTable | None, reasons: Mapping[str, str]
 ) -> dict[str, tuple[Link, str]]:
     """Links that are discarded and could not be downloaded, by id, with the reason shown to people."""
-    reasons = read_batch_discards(store, batch)
     if not reasons:
         return {}
     before = CommittedTable.read(store, "raw_audio", batch) if committed is None else committed
@@ -132,6 +137,8 @@ def _add_files(result: DownloadedList, run: StageRun, links: Mapping[str, Link])
         result.warnings += [BatchWarning("transcript_unavailable", source, p) for p in row["reference_problems"]]
         result.unpacked.files.append(SourceFile(source, downloaded_original(rows)))
         result.unpacked.identities[source] = row["episode_id"]
+        if row["page"]:
+            result.metadata.rows[source] = fill_from_page(result.metadata.rows[source], json.loads(row["page"]))
         if row["earlier"]:
             result.unpacked.earlier[source] = row["earlier"]
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import polars as pl
 
 from podcast_assets.intake.arrivals import Arrival, Incoming, list_incoming
+from podcast_assets.stages.batch_state import batch_state
 from podcast_assets.stages.batch_warnings import episodes_without_speech
-from podcast_assets.stages.report import batch_state, identified_languages, stage_failures
+from podcast_assets.stages.report import identified_languages, stage_failures
 from podcast_assets.stages.selection import Selection, sort_rows
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.discard_records import read_batch_discards
+from podcast_assets.store.override_records import OVERRIDE_RECORDS, describe_override
 from podcast_assets.store.schema import ASSETS, FAILURES, RAW_AUDIO, empty_table
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store, table_key
@@ -130,7 +132,8 @@ def episode_rows(
 
     The status is `failed`, with the error, if any stage failed; `pending` if a stage has not processed it yet; and `discarded` if
     it was discarded: the value of `discarded` says when and why. An episode without speech is done; its `no_speech` is true. The
-    `language` is the identified one, or else that of `declared_language`.
+    `language` is the identified one, or else that of `declared_language`. `override` says what `podcast-assets process` chose for
+    the episode.
 
     Args:
         store: store of the batches.
@@ -229,6 +232,7 @@ def _read_episodes(store: Store, batch: str, arrived: str | None) -> list[dict[s
     finished = _finished_episodes(committed)
     languages = identified_languages(committed["transcripts"].table)
     discarded = read_batch_discards(store, batch)
+    overrides = OVERRIDE_RECORDS.read_batch(store, batch)
     rows = []
     for row in table.select(_EPISODE_COLUMNS).iter_rows(named=True):
         identity, status, error = row["episode_id"], row["status"], row["error"]
@@ -241,6 +245,7 @@ def _read_episodes(store: Store, batch: str, arrived: str | None) -> list[dict[s
             "error": error,
             "discarded": discarded.get(identity),
             "no_speech": identity in silent,
+            "override": describe_override(overrides[identity]) if identity in overrides else None,
             "language": languages.get(identity, row["language"]),
             "declared_language": row["language"],
             "arrived": arrived,

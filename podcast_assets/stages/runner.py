@@ -6,6 +6,7 @@ To run a stage again is to resume it. An error of one episode becomes its failur
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.base import Compute, EpisodeOutcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress, stream_with_retry
+from podcast_assets.stages.failure_reasons import failure_reason
 from podcast_assets.stages.progress import ProgressCounter, Report
 from podcast_assets.stages.provenance import add_provenance_columns, describe_engine, provenance_row
 from podcast_assets.stages.results import StageRun
@@ -26,6 +28,9 @@ from podcast_assets.stages.stage import Episode, Stage, engine_for, stage_finger
 from podcast_assets.store.commits import Checkpoints, CommittedTable
 from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty_table, make_table
 from podcast_assets.store.store import Store
+
+SHOWN_FAILURES = 5
+"""Episodes that are named of those that fail for the same reason; the others are counted. `podcast-assets failures` lists all."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ def run_stage(
         store: where checkpoints and earlier results lie.
         compute: where the stage is computed (see `computing`), shared by the batches of a run.
         committed: what the last run committed, if it was already read.
-        report: called after each episode.
+        report: called before the first and after each episode.
         retry_permanent: retry episodes that failed because of their data, too.
         retry_fallbacks: compute episodes again that a fallback engine did.
         keep_checkpoints: whether results are written as checkpoints. False for a stage that records each result in the store
@@ -77,13 +82,18 @@ def run_stage(
         counter = ProgressCounter(stage.name, batch, todo)
         device = _DeviceWatch(stage, batch, len(todo))
         if todo:
+            report(counter.begun())
             with (  # an error ends their threads
                 contextlib.closing(stream_with_retry(compute, stage, todo)) as outcomes,
                 contextlib.closing(save_in_threads(_record(work, device, outcomes))) as recorded,
             ):
                 for outcome in recorded:
                     episode, rows = outcome.result.episode, outcome.result.rows
-                    report(counter.failed(episode) if isinstance(rows, Exception) else counter.done(episode, rows))
+                    if isinstance(rows, Exception):
+                        report(counter.failed(episode, outcome.place))
+                    else:
+                        report(counter.done(episode, rows, outcome.place))
+            _log_more_failures(work)
             _require_any_result(work)
     return work.result(ran=len(todo), audio_seconds=counter.audio_seconds, seconds=time.monotonic() - began)
 
@@ -122,6 +132,8 @@ class _BatchWork:
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Of the episodes that are done, except those done by an earlier run that did not commit them: they are in checkpoints."""
 
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Reason → number of episodes that failed for it in this run."""
     made_with: dict[Engine | None, str] = field(default_factory=dict)
     """Engine → its description for the provenance."""
 
@@ -193,6 +205,16 @@ def _resume(work: _BatchWork, *, retry_permanent: bool, retry_fallbacks: bool) -
     work.failures = before.failed_permanently
     work.rows = {e: (committed_rows or {}).get(e, empty_table(stage.columns)) for e in before.committed}
     taken = len(work.episodes) - len(before.todo)
+    again = [e for e in before.todo if work.committed.fingerprints.get(e) not in (None, work.fingerprints[e])]
+    if again:
+        log.warning(
+            "%s: %s processes %d finished episodes again (%.1f h): its version, its engine, a setting or what it "
+            "depends on has changed",
+            work.batch,
+            stage.name,
+            len(again),
+            sum(work.episodes[e].seconds for e in again) / 3600,
+        )
     if before.todo and taken:
         log.info("%s: %s takes %d of %d episodes from before", work.batch, stage.name, taken, len(work.episodes))
     return [work.episodes[e] for e in before.todo]
@@ -279,7 +301,11 @@ def _record_failure(work: _BatchWork, outcome: EpisodeOutcome, error: Exception)
         trace=outcome.traceback,
     )
     work.failures[episode.episode_id] = failure
-    log.warning(
+    log.debug("%s: %s: %s\n%s", work.batch, work.stage.name, episode.source, failure["traceback"])
+    reason = failure_reason(failure["error_type"], failure["message"], episode.source)
+    work.reasons[reason] += 1
+    log.log(
+        logging.WARNING if work.reasons[reason] <= SHOWN_FAILURES else logging.DEBUG,
         "%s: %s: %s failed: %s",
         work.batch,
         work.stage.name,
@@ -299,6 +325,15 @@ def _record_result(work: _BatchWork, outcome: EpisodeOutcome, rows: pl.DataFrame
     row = provenance_row(stage, outcome, rows, fingerprint, work.made_with[engine])
     provenance = make_table([row], PROVENANCE)
     rows = add_provenance_columns(stage, episode, rows, fingerprint)
+    log.debug(
+        "%s: %s: %s took %.2f s at %s, %d rows",
+        work.batch,
+        stage.name,
+        episode.source,
+        outcome.seconds,
+        outcome.place.worker,
+        rows.height,
+    )
     if fallback:
         log.warning(
             "%s: %s: %s: %s", work.batch, stage.name, episode.source, fallback, extra={"episode": episode.source}
@@ -308,6 +343,13 @@ def _record_result(work: _BatchWork, outcome: EpisodeOutcome, rows: pl.DataFrame
     if (checkpoints := work.checkpoints) is None:
         return None
     return lambda: checkpoints.write(episode.episode_id, fingerprint, rows, provenance)
+
+
+def _log_more_failures(work: _BatchWork) -> None:
+    """Log how many episodes failed for the reasons of those that were named."""
+    for reason, count in work.reasons.most_common():
+        if (more := count - SHOWN_FAILURES) > 0:
+            log.warning("%s: %s: %s more failed alike: %s", work.batch, work.stage.name, f"{more:,}", reason)
 
 
 def _require_any_result(work: _BatchWork) -> None:

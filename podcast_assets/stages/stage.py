@@ -75,6 +75,13 @@ class Stage(Protocol):
         """
         ...
 
+    def is_thread_safe(self, worker: Any) -> bool:
+        """Whether `process_all` may be called by several threads at once, each with one episode.
+
+        Short episodes are then processed one per core at once: their networks are too small to keep several cores busy.
+        """
+        ...
+
     def load(self, device: str | None = None) -> Any:
         """Load the worker: its models, on the device that is held for it. Called once, and only if there is an episode to do."""
         ...
@@ -112,6 +119,10 @@ class OneByOne:
         """False: episodes wait for the one worker."""
         return False
 
+    def is_thread_safe(self, worker: Any) -> bool:
+        """False unless the worker says so."""
+        return is_thread_safe(worker)
+
     def smoke_test(self, worker: Any) -> None:
         """Do nothing."""
 
@@ -132,6 +143,11 @@ class OneByOne:
                 yield EpisodeResult(item.episode, error)
             else:
                 yield EpisodeResult(item.episode, rows)
+
+
+def is_thread_safe(worker: Any) -> bool:
+    """Whether an engine's worker says, by its attribute `thread_safe`, that several threads may use it at once."""
+    return bool(getattr(worker, "thread_safe", False))
 
 
 def engine_for(stage: Stage, episode: Episode) -> Engine | None:

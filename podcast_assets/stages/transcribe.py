@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.engines.engine import Engine, is_embedded
 from podcast_assets.quality.text.measures import find_hallucinations
-from podcast_assets.speech.routing import FALLBACK, RoutedEngine
+from podcast_assets.speech.routing import FALLBACK, TRANSCRIBER, RoutedEngine
 from podcast_assets.speech.types import UNTRANSCRIBED, Audio, EpisodeSpeech, Transcriber, Transcript, Turn
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
@@ -74,7 +74,10 @@ def to_speech(episode: Episode, audio: Audio) -> EpisodeSpeech:
     turns = [
         Turn(start, end, speaker) for start, end, speaker in segments.select("start", "end", "speaker").iter_rows()
     ]
-    return EpisodeSpeech(episode.episode_id, audio, turns, episode.inputs["language"], episode.inputs["hints"])
+    inputs = episode.inputs
+    return EpisodeSpeech(
+        episode.episode_id, audio, turns, inputs["language"], inputs["hints"], transcriber=inputs.get(TRANSCRIBER)
+    )
 
 
 def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.DataFrame:

@@ -289,6 +289,9 @@ ASSETS: dict[str, Columns] = {
     "hf_shards": HF_SHARDS,
 }
 
+TEXT_COLUMNS = frozenset({"text", "text_punctuated", "title"})
+"""Columns that hold what people said, or a title, and are shown nowhere but in tables, transcripts and shards."""
+
 TABLES = ASSETS | {
     "second_opinions": SECOND_OPINIONS,
     "punctuated_texts": PUNCTUATED_TEXTS,
@@ -306,6 +309,7 @@ PROVENANCE: Columns = {
     "redone": (pl.String, "rows that were made again because they fell short, by how, JSON; null where none were"),
     "made_with": (pl.String, "code version, engine settings, model hash, package versions, JSON"),
     "node": (pl.String, "machine that did it"),
+    "address": (pl.String, "its address in its network; null where it has none, and in tables of earlier versions"),
     "gpu": (pl.String, "GPU of that machine, as its driver numbers it; null on a CPU"),
     "worker": (pl.String, "machine:process that did it"),
     "audio_seconds": (pl.Float64, "length of the episode, s"),
@@ -326,7 +330,8 @@ FAILURES: Columns = {
 }
 
 ADDED = frozenset(
-    "uncovered_speech redone warnings gap_seconds retimed downmix tracks address pages continue_at podcast_guid passed_over".split()
+    "uncovered_speech redone warnings gap_seconds retimed downmix tracks "
+    "address pages continue_at podcast_guid passed_over uploader".split()
 )
 """Columns that older tables lack, where they count as null."""
 

@@ -65,12 +65,13 @@ REFERENCES: Columns = {
 
 RIGHTS: Columns = {
     "episode_id": (pl.String, "stable id of the episode, by podcast and guid"),
-    "podcast_guid": (pl.String, "podcast:guid, or a guid made from the feed's URL"),
+    "podcast_guid": (pl.String, "podcast:guid, or a guid made from the URL of the feed or channel"),
     "guid": (pl.String, "guid of the episode in its feed"),
-    "podcast": (pl.String, "title of the podcast"),
+    "podcast": (pl.String, "title of the podcast, or of the channel"),
     "title": (pl.String, "title of the episode"),
-    "feed": (pl.String, "URL of the feed, redacted"),
-    "source": (pl.String, "URL of the audio, redacted"),
+    "feed": (pl.String, "URL of the feed or of the channel, redacted"),
+    "source": (pl.String, "URL of the audio or of its page, redacted"),
+    "uploader": (pl.String, "who uploaded it, as its page says; null for feeds"),
     "license": (pl.String, "podcast:license"),
     "license_url": (pl.String, "URL of podcast:license, or a Creative Commons link"),
     "copyright": (pl.String, "the feed's copyright line"),
@@ -144,9 +145,12 @@ NEAR_DUPLICATES: Columns = {
 STATISTICS: Columns = {
     "kind": (pl.String, "batch, episodes, work or failures: what the row counts"),
     "batch": (pl.String, "the batch"),
-    "version": (pl.String, "hash of the listing of the batch's tables; of rows of the kind `batch` only"),
+    "version": (pl.String, "hash of the listing of the batch's tables and discards; of rows of the kind `batch` only"),
     "hour": (pl.Datetime("us", "UTC"), "hour in which the episodes were finished or failed; null for the kind `batch`"),
-    "status": (pl.String, "episodes: done, failed, skipped or pending; batch: done, or begun while a table is missing"),
+    "status": (
+        pl.String,
+        "episodes: done, failed, skipped, discarded or pending; batch: done, failed, empty, or begun",
+    ),
     "language": (pl.String, "episodes: ISO 639-1 code, identified or declared; null if unknown"),
     "podcast": (pl.String, "episodes: name of the podcast, or its guid; null if unknown"),
     "stage": (pl.String, "work, failures: the stage"),
@@ -191,3 +195,19 @@ DISCARDS: Columns = {
     "at": (pl.Datetime("us", "UTC"), "when it was discarded"),
 }
 """Discard records, one per episode that people left out. Nothing of the episode is removed."""
+
+OVERRIDES: Columns = {
+    "batch": (pl.String, "batch of the episode"),
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "diarizer": (pl.String, "diarizer of the episode; null for the usual one"),
+    "min_speakers": (pl.Int64, "fewest speakers; null if metadata and settings decide"),
+    "max_speakers": (pl.Int64, "most speakers; null if metadata and settings decide"),
+    "transcriber": (
+        pl.String,
+        "transcriber of the episode, with those that take over after `>`; null for the usual one",
+    ),
+    "language": (pl.String, "language of the episode, ISO 639-1; null if metadata, settings or the engine decide"),
+    "at": (pl.Datetime("us", "UTC"), "when it was chosen"),
+}
+"""Override records, one per episode that people want processed in another way than their metadata and the settings say."""

@@ -14,7 +14,7 @@ from podcast_assets.store.schema_beside import STATISTICS
 from podcast_assets.store.store import DamagedTable, Store
 
 KEY = "statistics/batches.parquet"
-_NOTE, _FORMAT = "podcast_assets.statistics", 1
+_NOTE, _FORMAT = "podcast_assets.statistics", 2
 """Name of the note, and the version of the rows' meaning: rows of another version are counted again."""
 
 

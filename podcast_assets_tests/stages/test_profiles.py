@@ -10,11 +10,11 @@ from podcast_assets.config.environment import environment_name
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
+from podcast_assets.stages.engine_choices import diarizer_choice
 from podcast_assets.stages.profiles import (
     DESCRIPTIONS,
     choose_profile,
     components,
-    diarizer_choice,
     engines_of,
     make_profile,
 )
@@ -147,8 +147,8 @@ def test_wrong_input_gets_one_line(place: Place) -> None:
     policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
     assert policy.returncode == 2
     assert policy.stderr == (
-        "podcast-assets: there is no policy 'no-such-policy'; available: all, asr, emilia, tts, and files whose names end in "
-        ".toml\n"
+        "podcast-assets: there is no policy 'no-such-policy'; available: all, asr, buckets, emilia, tts, and files whose names "
+        "end in .toml\n"
     )
 
 

@@ -53,6 +53,19 @@ def test_names_texts_and_errors_are_shown_as_they_are(tmp_path: Path, name: str)
     assert all(part in shown for part in ("no [/key]", "skipped [n]", "[b]A", "[why]"))
 
 
+def test_files_that_failed_alike_are_counted_in_the_table(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    failed = [episode(f"{n}.mp3", "failed", f"{n}.mp3: cut off at byte {n}") for n in range(1000)]
+    write(store, "raw_audio", RAW_AUDIO, *failed, episode("x.txt", "skipped", "not audio"))
+    out = StringIO()
+    show(batch_report(store, "b", {}), store, Console(file=out, width=200))
+    table = out.getvalue().partition("files")[0]
+    assert "and 995 more" in table
+    assert "failed FILE: cut off at byte N" in table
+    assert "x.txt" in table
+    assert len(table.splitlines()) < 20
+
+
 def test_of_a_long_transcript_the_beginning_is_shown_and_where_the_rest_lies(tmp_path: Path) -> None:
     store, audio = Store.at(tmp_path), episode("long.mp3", "done")
     said = [{"segment_id": f"s{n}", "episode_id": "long.mp3", "speaker": f"S{n % 2}", "start": n} for n in range(200)]

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +16,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.compute.local import Local, local_compute
-from podcast_assets.stages.compute.stream import NoProgress
+from podcast_assets.stages.compute.stream import AT_ONCE_SECONDS, NoProgress
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
@@ -195,6 +196,19 @@ def test_a_failed_episode_is_a_row_and_takes_nothing_down(store: Store) -> None:
     assert store.exists(failures_key("diarize", "b1"))
 
 
+def test_many_that_fail_alike_are_counted_and_not_each_named(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"a{n}" for n in range(40)]
+    errors: dict[str, Exception] = {name: BadInput(f"{name}.mp3: cut off at byte {name[1:]}") for name in names[:30]}
+    errors |= {"a30": BadInput("is no audio")}
+    result = run(store, Cut(errors=errors), episodes(*names))
+    warned = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warned) == 5 + 1 + 1
+    assert warned[-1] == "b1: cut: 25 more failed alike: BadInput: cut off at byte N"
+    assert any("is no audio" in line for line in warned), "another reason is named"
+    assert result.failures.height == 31
+    assert result.failures["message"][0] == "cut off at byte 0", "the name is beside it, and not in it once more"
+
+
 def test_bad_data_is_not_tried_again_but_other_trouble_is(store: Store) -> None:
     errors = {"a": BadInput("bad"), "b": OSError("the network went away")}
     first = Cut(errors=errors)
@@ -266,8 +280,9 @@ def test_no_thread_outlives_a_stage_whose_error_is_kept(store: Store) -> None:
     with pytest.raises(OSError, match="No space left") as raised:
         run(store, full, episodes(*"abcdefgh"))
 
-    def refuse(progress: object) -> None:
-        raise KeyboardInterrupt
+    def refuse(progress: Progress) -> None:
+        if progress.last:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as interrupted:
         run(store, Cut(), episodes(*"abcdefgh"), report=refuse)
@@ -293,10 +308,11 @@ def test_batches_of_one_run_share_a_worker(store: Store) -> None:
     assert stage.loads == 1
 
 
-def test_progress_is_told_after_each_episode(store: Store) -> None:
+def test_progress_is_told_at_the_beginning_and_after_each_episode(store: Store) -> None:
     told: list[Progress] = []
     run(store, Cut(errors={"b": BadInput("x")}), episodes("a", "b", "c"), report=told.append)
     assert [(p.done, p.failed, p.total, p.last) for p in told] == [
+        (0, 0, 3, ""),
         (1, 0, 3, "a.mp3"),
         (1, 1, 3, "b.mp3"),
         (2, 1, 3, "c.mp3"),
@@ -310,7 +326,7 @@ def test_many_episodes_keep_the_order_of_their_rows_and_reports(store: Store) ->
     names = [f"e{n}" for n in range(40)]
     told: list[str] = []
     result = run(store, Cut(errors={"e7": BadInput("x")}), episodes(*names), report=lambda p: told.append(p.last))
-    assert told == [f"{name}.mp3" for name in names]
+    assert told == ["", *(f"{name}.mp3" for name in names)]
     assert result.done == [name for name in names if name != "e7"]
     assert result.table().equals(run(store, Cut(), episodes(*names)).table().filter(pl.col("episode_id") != "e7"))
 
@@ -323,7 +339,7 @@ def test_an_episode_that_is_reported_as_done_has_its_checkpoint(store: Store) ->
         seen.append((progress.done, sum(not name.startswith(".") for name in folder)))
 
     run(store, Cut(), episodes(*(f"e{n}" for n in range(40))), report=report)
-    assert [done for done, _ in seen] == list(range(1, 41))
+    assert [done for done, _ in seen] == list(range(41))
     assert all(checkpoints >= done for done, checkpoints in seen)
 
 
@@ -437,6 +453,49 @@ class Together(OnCores):
     def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
         self.together.wait(timeout=60)
         return super().process(worker, episode, prepared)
+
+
+@dataclass
+class OnThreads(Cut):
+    """An episode of 1 s waits until another one has begun. How many were in work at once is noted."""
+
+    together: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+    in_work: list[str] = field(default_factory=list)
+    most: int = 0
+
+    def is_thread_safe(self, worker: str) -> bool:
+        return True
+
+    def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
+        self.in_work.append(episode.episode_id)
+        self.most = max(self.most, len(self.in_work))
+        try:
+            if prepared == 1:
+                self.together.wait(timeout=60)
+            else:
+                time.sleep(0.05)
+            return super().process(worker, episode, prepared)
+        finally:
+            self.in_work.remove(episode.episode_id)
+
+
+def test_short_episodes_share_a_thread_safe_worker(store: Store) -> None:
+    errors: dict[str, Exception] = {"b": BadInput("is not audio")}
+    todo = [Episode(name, f"{name}.mp3", 1.0, {}) for name in "abcdef"]
+    stage, one = OnThreads(errors=errors), Cut(errors=errors)
+    result = run_stage(stage, "b1", todo, store, Local(stage, 1, cores=2))  # type: ignore[arg-type]
+    assert list(result.done) == list("acdef")
+    assert result.failures["message"].to_list() == ["is not audio"]
+    assert run_stage(one, "b2", todo, store, Local(one, 1)).table().equals(result.table())  # type: ignore[arg-type]
+    assert stage.loads == 1
+
+
+def test_long_episodes_are_processed_one_at_a_time(store: Store) -> None:
+    stage = OnThreads()
+    todo = [Episode(name, f"{name}.mp3", AT_ONCE_SECONDS, {}) for name in "abcd"]
+    result = run_stage(stage, "b1", todo, store, Local(stage, 4, cores=4))  # type: ignore[arg-type]
+    assert list(result.done) == list("abcd")
+    assert stage.most == 1
 
 
 @pytest.mark.parametrize("prefetch", [1, 7])

@@ -1,10 +1,14 @@
 """The stages diarize and transcribe on real audio: what they write, and what a failing engine leaves behind."""
 
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -150,6 +154,37 @@ def test_episodes_may_name_their_diarizer_and_none_finds_speech_without_speakers
     alone = Diarize(store, Deaf(), PRESETS["asr"], "named")
     assert stage_fingerprint(stage, usual) == stage_fingerprint(alone, usual)
     assert speakers_known(rows).passed
+
+
+class Careless(Engine):
+    """A diarizer that must not be called by two threads at once."""
+
+    name: ClassVar[str] = "careless"
+
+    def load(self, device: str | None = None) -> Any:
+        return CarelessWorker()
+
+
+class CarelessWorker:
+    """Fails where it is called while it works."""
+
+    def __init__(self) -> None:
+        self.working = threading.Lock()
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        assert self.working.acquire(blocking=False), "two at once"
+        time.sleep(0.02)
+        self.working.release()
+        return Diarization([])
+
+
+def test_a_named_diarizer_that_is_not_thread_safe_takes_one_episode_at_a_time() -> None:
+    loaded = DiarizerChoice(usual=make_engine("diarizer", "embedded"), others=(Careless(),)).load()
+    assert loaded.thread_safe
+    assert not DiarizerChoice(usual=Careless()).load().thread_safe
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: loaded.of(Careless()).diarize(np.zeros(10, np.float32)), range(8)))
+    assert found == [Diarization([])] * 8
 
 
 def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells(

@@ -10,9 +10,11 @@ import pytest
 
 from podcast_assets.common.errors import StoreTrouble
 from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.rights.discard import discard, undo_discard
+from podcast_assets.stages.failure_reasons import LONGEST_REASON, failure_reason
+from podcast_assets.stages.overview import batch_rows
 from podcast_assets.stages.statistics import refresh
 from podcast_assets.stages.statistics.queue import count_queue
-from podcast_assets.stages.statistics.reasons import LONGEST_REASON, failure_reason
 from podcast_assets.stages.statistics.refresh import refresh_statistics
 from podcast_assets.stages.statistics.totals import Statistics, compute_statistics
 from podcast_assets.store.commits import commit
@@ -56,8 +58,8 @@ def ask(store: Store, **options: Any) -> Statistics:
 
 def test_totals_and_what_waits(store: Store) -> None:
     found = ask(store)
-    assert found.batches == {"total": 2, "done": 1, "begun": 1}
-    assert found.episodes == {"total": 5, "done": 1, "failed": 2, "skipped": 1, "pending": 1}
+    assert found.batches == {"total": 2, "done": 1, "failed": 0, "empty": 0, "begun": 1}
+    assert found.episodes == {"total": 5, "done": 1, "failed": 2, "skipped": 1, "discarded": 0, "pending": 1}
     assert (found.hours, found.bytes, found.success_rate) == (1.0, 10, 0.3333)
     queue = found.queue
     assert (queue.batches_waiting, queue.files_waiting, queue.bytes_waiting) == (1, 1, 5)
@@ -83,6 +85,30 @@ def test_groups(store: Store) -> None:
         "skipped": 0.0,
         "pending": 0.5,
     }
+
+
+def test_batches_have_the_states_that_their_list_shows_and_discards_count_at_once(store: Store) -> None:
+    commit_batch(store, "failed", failure("diarize"))
+    commit_batch(store, "nothing")
+
+    def states() -> dict[str, str]:
+        rows = refresh_statistics(store).rows.filter(kind="batch")
+        found = dict(rows.select("batch", "status").iter_rows())
+        listed = {row.batch: row.state for row in batch_rows(store) if row.batch in found}
+        assert found == listed, "batches and stats mean the same"
+        return found
+
+    assert states() == {"done": "done", "begun": "begun", "failed": "failed", "nothing": "empty"}
+    discard(store, ["done/a"], "only music", None, datetime.datetime.now(datetime.UTC))
+    assert states()["done"] == "failed", "what is left has failed"
+    discard(store, ["done/b", "done/c"], "only music", None, datetime.datetime.now(datetime.UTC))
+    assert states()["done"] == "empty"
+    found = ask(store, by="status")
+    assert (found.episodes["discarded"], found.episodes["done"], found.episodes["failed"]) == (3, 0, 0)
+    assert [f["reason"] for f in found.failures] == ["ConnectionError: it failed"], "theirs are settled"
+    assert next(g["hours"] for g in found.groups if g["status"] == "discarded") == 3.0
+    undo_discard(store, ["done/a"])
+    assert states()["done"] == "done"
 
 
 def test_a_period_holds_what_was_finished_in_it(store: Store) -> None:
@@ -140,7 +166,7 @@ def test_a_damaged_table_of_statistics_is_counted_again(store: Store) -> None:
 def test_a_damaged_batch_does_not_hide_the_others(store: Store) -> None:
     store.write(table_key("raw_audio", "done"), b"PAR1 no table")
     found = ask(store)
-    assert (found.episodes["total"], found.batches) == (1, {"total": 2, "done": 0, "begun": 2})
+    assert (found.episodes["total"], found.batches) == (1, {"total": 2, "done": 0, "failed": 0, "empty": 0, "begun": 2})
 
 
 def test_a_store_that_cannot_be_written_to_is_counted_each_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,13 @@ Many batches are counted at once: each operation of polars costs the same for th
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from podcast_assets.stages.statistics.reasons import failure_reason
+from podcast_assets.stages.batch_state import batch_state
+from podcast_assets.stages.failure_reasons import failure_reason
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TRANSCRIPTS, Columns, schema
 from podcast_assets.store.schema_beside import STATISTICS
@@ -41,6 +42,8 @@ class BatchTables:
     """POSIX seconds; the time of files that were neither finished nor failed in a stage."""
     tables: Mapping[str, CommittedTable]
     """Asset → its committed table with the columns of COLUMNS."""
+    discarded: Collection[str] = ()
+    """Ids of the episodes that people discarded."""
 
     @property
     def complete(self) -> bool:
@@ -64,15 +67,20 @@ def count_batches(batches: Sequence[BatchTables]) -> pl.DataFrame:
         {
             "batch": [b.batch for b in batches],
             "version": [b.version for b in batches],
-            "status": ["done" if b.complete else "begun" for b in batches],
+            "complete": [b.complete for b in batches],
             "default_hour": pl.Series([b.hour for b in batches], dtype=pl.Datetime("us", "UTC")),
         }
     )
+    episodes, failures = _count_episodes(batches, states), _count_failures(batches)
+    done, failed = (
+        set(found["batch"]) for found in (episodes.filter(status="done"), _failed_batches(batches, episodes))
+    )
+    statuses = [batch_state(done=b.batch in done, failed=b.batch in failed) if b.complete else "begun" for b in batches]
     counted = {
-        "batch": states,
-        "episodes": _count_episodes(batches, states),
+        "batch": states.with_columns(status=pl.Series(statuses, dtype=pl.String)),
+        "episodes": episodes,
         "work": _count_work(batches),
-        "failures": _count_failures(batches),
+        "failures": failures,
     }
     rows = pl.concat(_with_all_columns(frame.with_columns(kind=pl.lit(kind))) for kind, frame in counted.items())
     return rows.sort("batch", maintain_order=True)
@@ -108,15 +116,23 @@ def _count_episodes(batches: Sequence[BatchTables], states: pl.DataFrame) -> pl.
     required = [({"batch": b.batch}, b.tables[asset]) for b in batches for asset in STAGES]
     finished = _stack(((c, t.provenance) for c, t in required if t.provenance.height), PROVENANCE, "batch")
     failed = _stack(((c, t.failures) for c, t in required if t.failures.height), FAILURES, "batch")
+    discarded = pl.DataFrame(
+        [(b.batch, episode) for b in batches for episode in b.discarded],
+        schema={"batch": pl.String, "episode_id": pl.String},
+        orient="row",
+    )
     status = (
-        pl.when(pl.col("status") == "skipped")
+        pl.when(pl.col("discarded").is_not_null())
+        .then(pl.lit("discarded"))
+        .when(pl.col("status") == "skipped")
         .then(pl.lit("skipped"))
         .when((pl.col("status") == "failed") | pl.col("failed_at").is_not_null())
         .then(pl.lit("failed"))
-        .otherwise(pl.when(pl.col("state") == "done").then(pl.lit("done")).otherwise(pl.lit("pending")))
+        .otherwise(pl.when("complete").then(pl.lit("done")).otherwise(pl.lit("pending")))
     )
     return (
-        audio.join(states.select("batch", "default_hour", state="status"), on="batch", how="left")
+        audio.join(states.select("batch", "default_hour", "complete"), on="batch", how="left")
+        .join(discarded.with_columns(discarded=pl.lit(value=True)), on=_KEY, how="left")
         .join(finished.group_by(_KEY).agg(pl.col("finished_at").max()), on=_KEY, how="left")
         .join(failed.group_by(_KEY).agg(pl.col("failed_at").max()), on=_KEY, how="left")
         .join(
@@ -134,6 +150,18 @@ def _count_episodes(batches: Sequence[BatchTables], states: pl.DataFrame) -> pl.
         .agg(episodes=pl.len(), audio_seconds=pl.col("duration").sum(), bytes=pl.col("bytes").sum())
         .sort("batch", "hour", "status", "language", "podcast")
     )
+
+
+def _failed_batches(batches: Sequence[BatchTables], episodes: pl.DataFrame) -> pl.DataFrame:
+    """Column `batch` with the batches in which an episode failed that is not discarded."""
+    by_stage = [
+        b.batch
+        for b in batches
+        for asset in STAGES
+        if set(b.tables[asset].failures["episode_id"]).difference(b.discarded)
+    ]
+    listed = episodes.filter(status="failed").select("batch")
+    return pl.concat([listed, pl.DataFrame({"batch": by_stage}, schema={"batch": pl.String})])
 
 
 def _count_work(batches: Sequence[BatchTables]) -> pl.DataFrame:
@@ -176,10 +204,12 @@ def _count_failures(batches: Sequence[BatchTables]) -> pl.DataFrame:
 
 
 def _failures(batch: BatchTables) -> Iterable[tuple[str, str, datetime.datetime]]:
-    """Yield the stage, the reason and the time of each failure."""
-    listed: set[str] = set()
+    """Yield the stage, the reason and the time of each failure, without those of discarded episodes."""
+    listed: set[str] = set(batch.discarded)
     for asset in TABLE_STAGES:
         for row in batch.tables[asset].failures.iter_rows(named=True):
+            if row["episode_id"] in batch.discarded:
+                continue
             listed.add(row["episode_id"])
             yield row["stage"], failure_reason(row["error_type"], row["message"], row["source"]), row["failed_at"]
     audio = batch.tables["raw_audio"].table

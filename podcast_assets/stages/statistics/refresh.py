@@ -1,9 +1,10 @@
 """Refresh the table of statistics: only batches whose tables changed since they were counted are read again."""
 
+import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from podcast_assets.common.errors import StoreTrouble
 from podcast_assets.common.parallel import run_in_threads
 from podcast_assets.stages.statistics.counts import COLUMNS, BatchTables, count_batches
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.discard_records import DISCARD_RECORDS, read_batch_discards
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.statistics_table import StatisticsTable, read_statistics, write_statistics
 from podcast_assets.store.store import STORE_READERS, Store
@@ -25,6 +27,8 @@ SAVED_EVERY = 250
 SETTLED_SECONDS = 2.0
 """Age from which a folder's time of change is trusted: within the resolution of its clock another change may follow unseen."""
 
+_KINDS = pl.Enum(["batch", "episodes", "work", "failures"])
+
 Progress = Callable[[int, int], None]
 """Called with the number of batches that are counted, and that of all to count."""
 
@@ -34,7 +38,7 @@ class RefreshedStatistics:
     """Rows of all batches that have a table, and how they were obtained."""
 
     rows: pl.DataFrame
-    """Rows with the columns STATISTICS."""
+    """Rows with the columns STATISTICS, the kind as an enumeration."""
     counted: int
     """Batches that were read again."""
     not_saved: str | None = None
@@ -44,8 +48,11 @@ class RefreshedStatistics:
 @dataclass(frozen=True)
 class _BatchVersion:
     version: str
+    """Of its tables, and of the records of its discards."""
     committed_at: float
     """Newest change of its tables, POSIX seconds."""
+    discards: bool
+    """Whether it has records of discards."""
 
 
 def refresh_statistics(store: Store, progress: Progress = lambda done, total: None) -> RefreshedStatistics:
@@ -63,7 +70,7 @@ def refresh_statistics(store: Store, progress: Progress = lambda done, total: No
     known = read_statistics(store)
     folders = _folder_times(store, time.time())
     if folders and folders == known.folders:
-        return RefreshedStatistics(known.rows, 0)
+        return RefreshedStatistics(_with_kinds(known.rows), 0)
     versions = _list_versions(store)
     before = known.versions
     changed = [batch for batch, found in versions.items() if before.get(batch) != found.version]
@@ -81,7 +88,12 @@ def refresh_statistics(store: Store, progress: Progress = lambda done, total: No
             not_saved = _save(store, table)
     if (outdated or folders != known.folders) and not_saved is None:
         not_saved = _save(store, replace(table, folders=folders))
-    return RefreshedStatistics(table.rows, counted, not_saved)
+    return RefreshedStatistics(_with_kinds(table.rows), counted, not_saved)
+
+
+def _with_kinds(rows: pl.DataFrame) -> pl.DataFrame:
+    """Store the kinds of rows as numbers: what reads them filters by kind, which takes less than half the time then."""
+    return rows.with_columns(pl.col("kind").cast(_KINDS))
 
 
 def _save(store: Store, table: StatisticsTable) -> str | None:
@@ -96,7 +108,8 @@ def _save(store: Store, table: StatisticsTable) -> str | None:
 
 def _read(store: Store, batch: str, found: _BatchVersion) -> BatchTables:
     tables = {a: CommittedTable.read_columns(store, a, batch, COLUMNS.get(a, ())) for a in TABLE_STAGES}
-    return BatchTables(batch, found.version, found.committed_at, tables)
+    discarded = read_batch_discards(store, batch) if found.discards else ()
+    return BatchTables(batch, found.version, found.committed_at, tables, frozenset(discarded))
 
 
 def _list_versions(store: Store) -> dict[str, _BatchVersion]:
@@ -113,26 +126,38 @@ def _list_versions(store: Store) -> dict[str, _BatchVersion]:
             batch = name.removesuffix(".parquet")
             parts.setdefault(batch, []).append(f"{number}:{entry.bytes}:{entry.modified}:{entry.content or ''}")
             newest[batch] = max(newest.get(batch, 0.0), entry.modified)
+    discards: dict[str, list[str]] = {}
+    for entry in store.list(DISCARD_RECORDS.folder):
+        discards.setdefault(entry.key.split("/")[1], []).append(f"{entry.key}:{entry.modified}")
+    versions = {batch: "|".join([*parts[batch], *sorted(discards.get(batch, ()))]) for batch in sorted(parts)}
     return {
-        batch: _BatchVersion(hashlib.sha256("|".join(parts[batch]).encode()).hexdigest()[:16], newest[batch])
-        for batch in sorted(parts)
+        batch: _BatchVersion(hashlib.sha256(text.encode()).hexdigest()[:16], newest[batch], batch in discards)
+        for batch, text in versions.items()
     }
 
 
 def _folder_times(store: Store, now: float) -> Mapping[str, int]:
-    """Time of change of each folder of tables, ns, which changes when a table is written or removed.
+    """Time of change of each folder of tables and of discards, ns, which changes when a file is written or removed.
 
     Empty if it says nothing: in a bucket, or if a folder changed just now.
     """
     if not store.is_local:
         return {}
     times = {}
-    for asset in TABLE_STAGES:
+    for name, folder in _watched_folders(Path(str(store.root))):
         try:
-            changed = Path(str(store.root), "tables", asset).stat().st_mtime_ns
+            changed = folder.stat().st_mtime_ns
         except FileNotFoundError:
             changed = 0
         if now - changed / 1e9 < SETTLED_SECONDS:
             return {}
-        times[asset] = changed
+        times[name] = changed
     return times
+
+
+def _watched_folders(root: Path) -> Iterator[tuple[str, Path]]:
+    yield from ((asset, root / "tables" / asset) for asset in TABLE_STAGES)
+    discards = root / DISCARD_RECORDS.folder
+    yield DISCARD_RECORDS.folder, discards
+    with contextlib.suppress(FileNotFoundError):
+        yield from ((f"{DISCARD_RECORDS.folder}/{folder.name}", folder) for folder in discards.iterdir())

@@ -9,7 +9,9 @@ import polars as pl
 from podcast_assets.stages.statistics.queue import QueueCounts
 from podcast_assets.store.stage_names import TABLE_STAGES
 
-STATUSES = ("done", "failed", "skipped", "pending")
+STATUSES = ("done", "failed", "skipped", "discarded", "pending")
+STATES = ("done", "failed", "empty", "begun")
+"""States of a batch with a table: as `batches` shows them."""
 _TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z"}
 _OF_WORK = ("engine", "gpu")
 """Groups of the work of stages; the others are groups of episodes."""
@@ -22,9 +24,9 @@ class Statistics:
     since: str | None
     """Beginning of the period, ISO 8601; None for all. Batches and the queue are those of now."""
     batches: dict[str, int]
-    """Number of batches with a table: total, done, begun."""
+    """Number of batches with a table: total, and by STATES."""
     episodes: dict[str, int]
-    """Number of files and episodes: total, done, failed, skipped, pending."""
+    """Number of files and episodes: total, and by STATUSES."""
     hours: float
     """Audio of the episodes that are done."""
     bytes: int
@@ -66,7 +68,7 @@ def compute_statistics(
     total = next(iter(_measure_episodes(episodes.with_columns(all=pl.lit("all")), "all")), {})
     return Statistics(
         since=hour.isoformat() if hour else None,
-        batches={"total": batches.height, **{s: batches.filter(status=s).height for s in ("done", "begun")}},
+        batches={"total": batches.height, **{s: batches.filter(status=s).height for s in STATES}},
         episodes={"total": total.get("episodes", 0), **{s: total.get(s, 0) for s in STATUSES}},
         hours=total.get("hours", 0.0),
         bytes=total.get("bytes", 0),
