@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from podcast_assets.cli.lists import print_licence, print_metadata, print_places, submit_lists
+from podcast_assets.cli.lists import check_pages, print_licence, print_metadata, print_places, submit_lists
 from podcast_assets.cli.terminal import (
     STORE,
     json_option,
@@ -37,6 +37,12 @@ from podcast_assets.common.wording import count_noun
     default=None,
     help="Treat the URLs as feeds or as episodes. Default: decided by their paths.",
 )
+@click.option(
+    "--with",
+    "tool",
+    type=click.Choice(["yt-dlp"]),
+    help="The URLs, and those of lists, are pages, such as of YouTube: find their audio with yt-dlp (extra yt-dlp).",
+)
 @json_option("one JSON object")
 @STORE
 def submit(
@@ -48,6 +54,7 @@ def submit(
     title: str | None,
     speakers: str | None,
     feeds: bool | None,
+    tool: str | None,
     as_json: bool,
     store: str | None,
 ) -> None:
@@ -58,6 +65,7 @@ def submit(
     polled from then on. Licence, podcast, title and speakers of a URL are written into its row, and replace what an earlier
     command said; of files and lists they hold where their own metadata say nothing.
     """
+    from podcast_assets.intake.downloads.pages import DOWNLOAD_WITH
     from podcast_assets.intake.given_metadata import GivenMetadata
     from podcast_assets.intake.given_tables import sort_tables
     from podcast_assets.intake.inspection import inspect_inputs
@@ -65,8 +73,10 @@ def submit(
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    found = sort_inputs(inputs, feeds=feeds)
+    found = sort_inputs(inputs, feeds=False if tool and feeds is None else feeds)
     tables = sort_tables(found.places, settings.meta_key)
+    if tool:
+        check_pages(found.urls, others=bool(tables.files or found.feeds or found.lists_of_feeds))
     if batch and tables.files and (found.urls or tables.lists):
         raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     if title and (len(found.urls) != 1 or found.places or found.feeds or found.lists_of_feeds):
@@ -77,7 +87,7 @@ def submit(
         raise Misconfigured(
             "--license is not for OPML lists: submit their feeds by URL, or as a table with the column license"
         )
-    given = GivenMetadata(language, licence, podcast, title, speakers).row()
+    given = GivenMetadata(language, licence, podcast, title, speakers).row() | ({DOWNLOAD_WITH: tool} if tool else {})
     batches: list[str] = []
     feeds_added = 0
     warnings = inspect_inputs(tables.files, settings.meta_key, follow_links=settings.allow_links)

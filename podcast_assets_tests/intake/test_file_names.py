@@ -16,10 +16,10 @@ import pytest
 from podcast_assets.audio.encode import encode
 from podcast_assets.intake.archives.name_encodings import decode_names
 from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.episode_lookup import has_source
 from podcast_assets.intake.episodes import recordings
 from podcast_assets.intake.metadata import join_metadata
 from podcast_assets.intake.unpack import UnpackedBatch, read_batch_metadata, unpack
-from podcast_assets.rights.takedown_target import has_source
 from podcast_assets.store.store import Store
 from podcast_assets_tests.archives import tar, zipped
 

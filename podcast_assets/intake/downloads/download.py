@@ -1,9 +1,11 @@
 """Download of one file by HTTP: resumed, retried, and stored whole or not at all."""
 
 import re
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
+from types import MappingProxyType
 
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.attempts import (
@@ -35,6 +37,7 @@ def download(
     *,
     known: FileVersion | None = None,
     check: Check = describe_non_media,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Download a file completely into `partial`; return False if the server reports that the known version is current.
 
@@ -45,13 +48,17 @@ def download(
         limits: limits on size, time and retries.
         known: version that is stored already.
         check: describes what is wrong with the content, given its first bytes and media type; None if it is fine.
+        headers: additional request headers, which are sent to all hosts that it redirects to.
 
     Raises:
         BadInput: the URL is invalid or not public, the file is too large or not audio, or the server refuses it.
         Transient: the download failed for now; what was received stays in `partial`.
     """
     return retry(
-        lambda progress: _attempt(web, url, partial, limits, progress, known, check), partial, limits, web.hosts.sleep
+        lambda progress: _attempt(web, url, partial, limits, progress, known, check, headers),
+        partial,
+        limits,
+        web.hosts.sleep,
     )
 
 
@@ -63,8 +70,9 @@ def _attempt(
     progress: DownloadProgress,
     known: FileVersion | None,
     check: Check,
+    headers: Mapping[str, str],
 ) -> bool:
-    with web.get(url, _request_headers(partial, known), progress.budget) as response:
+    with web.get(url, {**headers, **_request_headers(partial, known)}, progress.budget) as response:
         if response.status == HTTPStatus.NOT_MODIFIED and known is not None:
             return False
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(response, partial):

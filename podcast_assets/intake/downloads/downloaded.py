@@ -22,6 +22,8 @@ class DownloadRecord:
     """Time of the download, POSIX seconds."""
     earlier: tuple[str, ...] = field(default=())
     """SHA-256 of earlier content of the same URL: with other inserted advertisements, or before a correction."""
+    page: dict[str, str | None] | None = None
+    """What its page says about it (`MediaPage.facts`); None for a file that was downloaded from its own URL."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ class DownloadRecords:
         try:
             data: dict[str, Any] = json.loads(self.store.read(key))
             download = DownloadRecord(
-                StoredOriginal(**data["stored"]), FileVersion(**data["version"]), data["at"], tuple(data["earlier"])
+                StoredOriginal(**data["stored"]),
+                FileVersion(**data["version"]),
+                data["at"],
+                tuple(data["earlier"]),
+                data.get("page"),
             )
         except FileNotFoundError:
             return None

@@ -271,6 +271,7 @@ def _ledger_row(
         "title": item.about.get("title"),
         "feed": display_name(subscription),
         "source": redact_url(item.url),
+        "uploader": None,
         "license": subscription.license or statements.license,
         "license_url": statements.license_url,
         "copyright": statements.copyright,
