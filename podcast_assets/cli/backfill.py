@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from podcast_assets.cli.redo import YES, confirm_redo
 from podcast_assets.cli.terminal import (
     PROFILE,
     STORE,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     "--here", is_flag=True, help="Run in this process instead of submitting a backfill to the Dagster daemon."
 )
 @click.option("--cancel", metavar="ID", help="Cancel a backfill and its queued runs; finished work is kept.")
+@YES
 @PROFILE
 @STORE
 def backfill(
@@ -50,6 +52,7 @@ def backfill(
     failed: bool,
     here: bool,
     cancel: str | None,
+    yes: bool,
     profile: str | None,
     store: str | None,
 ) -> None:
@@ -71,6 +74,8 @@ def backfill(
         )
         if missing or failed:
             chosen = _select_unfinished(instance, settings, chosen, failed=failed, missing=missing)
+        if chosen:
+            confirm_redo(instance, settings, open_store(settings), chosen, yes=yes, here=here)
         if not chosen:
             print_line("nothing to do")
         elif not here:

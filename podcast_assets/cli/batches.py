@@ -10,6 +10,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets.cli.queue import print_pause
+from podcast_assets.cli.redo import YES, confirm_redo
 from podcast_assets.cli.selecting import make_selection, selection_options
 from podcast_assets.cli.terminal import (
     STORE,
@@ -23,6 +25,7 @@ from podcast_assets.cli.terminal import (
     print_refused,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.common.wording import join_names
 from podcast_assets.intake.names import normalize
 from podcast_assets.stages.selection import (
@@ -35,6 +38,8 @@ from podcast_assets.stages.selection import (
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from podcast_assets.config.settings import Settings
     from podcast_assets.store.store import Store
 
@@ -114,6 +119,7 @@ def batches(
     shown = rows[: limit or None]
     if not names:
         print_refused(incoming)
+    print_pause(settings)
     if as_json:
         _print_json([asdict(row) for row in shown])
         _print_remainder("batches", shown, total)
@@ -172,7 +178,8 @@ def _episodes_table(rows: Sequence[Mapping[str, Any]], *, with_batch: bool = Fal
     for row in rows:
         found_elsewhere = f"also in {row['also_in']}" if row["also_in"] else ""
         silent = "no speech" if row["no_speech"] else ""
-        note = row["discarded"] or row["error"] or "; ".join(filter(None, (silent, found_elsewhere)))
+        chosen = f"processed with {row['override']}" if row["override"] else ""
+        note = row["discarded"] or row["error"] or "; ".join(filter(None, (silent, found_elsewhere, chosen)))
         table.add_row(
             _with_note(f"{row['batch']}/{row['source']}" if with_batch else row["source"], note),
             Text("" if row["status"] == "skipped" else row["episode_id"]),
@@ -286,14 +293,16 @@ def warnings(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="BATCH|EPISODE...")
 @click.option("--permanent", is_flag=True, help="With --here: also retry failures caused by the data.")
 @click.option("--here", is_flag=True, help="Run in this process instead of submitting it to the Dagster daemon.")
+@YES
 @STORE
-def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None) -> None:
-    """Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated."""
+def retry(names: tuple[str, ...], permanent: bool, here: bool, yes: bool, store: str | None) -> None:
+    """Retry what failed in BATCHES, or in the batches of EPISODES (any name). Finished work is not repeated."""
     import dagster as dg
 
     from podcast_assets.cli.backfill import run_batches_here, submit_backfill
     from podcast_assets.defs.instance import prepare_home
     from podcast_assets.defs.partitions import busy_batches
+    from podcast_assets.rights.store_clearance import read_episodes
     from podcast_assets.stages import overview
 
     if permanent and not here:
@@ -302,7 +311,8 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     opened_store = open_store(settings)
     known = overview.batch_names(opened_store)
     failed = overview.failure_rows(opened_store, known)
-    chosen = _batches_to_retry(names, set(known), failed, permanent=settings.retry_permanent)
+    episodes = read_episodes(opened_store, sorted({row["batch"] for row in failed}))
+    chosen = _batches_to_retry(names, set(known), failed, episodes, permanent=settings.retry_permanent)
     if not chosen:
         print_line("nothing to retry: there are no failures, or all were caused by the data")
         return
@@ -311,6 +321,8 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
         if busy := set(chosen) & busy_batches(instance):
             print_line(f"already in a queued or active run: {', '.join(sorted(busy))}")
         chosen = [b for b in chosen if b not in busy]
+        if chosen:
+            confirm_redo(instance, settings, opened_store, chosen, yes=yes, here=here)
         if chosen and not here:
             submit_backfill(instance, settings, chosen)
         elif chosen and not run_batches_here(instance, settings, chosen):
@@ -318,30 +330,45 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
 
 
 def _batches_to_retry(
-    names: Sequence[str], known: set[str], failed: Sequence[Mapping[str, Any]], *, permanent: bool
+    names: Sequence[str],
+    known: set[str],
+    failed: Sequence[Mapping[str, Any]],
+    episodes: "pl.DataFrame",
+    *,
+    permanent: bool,
 ) -> list[str]:
     """Select the batches that contain the named failures.
 
     Args:
-        names: names of batches, ids or files of episodes.
+        names: names of batches or episodes.
         known: all batches.
         failed: rows of failures.
+        episodes: rows of `raw_audio` of the batches with failures, with their `batch`.
         permanent: include failures caused by the data.
 
     Raises:
         BadInput: a name is neither a batch nor a failed episode.
     """
-    retryable = [row for row in failed if permanent or not row["permanent"]]
+    import polars as pl
+
+    from podcast_assets.intake.episode_lookup import find_episodes
+
+    key = ["batch", "episode_id"]
+    columns = dict.fromkeys((*key, "source"), pl.String)
+    of_failures = pl.DataFrame([{name: row[name] for name in columns} for row in failed], schema=columns).unique()
+    of_failures = of_failures.join(episodes.select(*key, "sha256", "metadata"), on=key, how="left")
     chosen: list[str] = []
     for name in map(normalize, names):
-        if name in known:
-            chosen += [row["batch"] for row in retryable if row["batch"] == name][:1]
-            continue
-        if not any(name in (row["episode_id"], normalize(row["source"])) for row in failed):
-            raise BadInput(
-                f"{name!r} is neither a batch nor a failed episode; `podcast-assets failures` lists failed episodes"
-            )
-        chosen += [row["batch"] for row in retryable if name in (row["episode_id"], normalize(row["source"]))]
+        rows = [row for row in failed if row["batch"] == name]
+        if name not in known:
+            places = set(find_episodes(name, of_failures).select(key).iter_rows())
+            rows = [row for row in failed if (row["batch"], row["episode_id"]) in places]
+            if not rows:
+                raise BadInput(
+                    f"{redact_text(name)!r} is neither a batch nor a failed episode; `podcast-assets failures` lists "
+                    "failed episodes"
+                )
+        chosen += [row["batch"] for row in rows if permanent or not row["permanent"]]
     return list(dict.fromkeys(chosen))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import click
 
@@ -66,16 +67,50 @@ def init(gpus: int, postgres: bool) -> None:
     metavar="NAME",
     help="Name by which a proxy reaches the UI. Requests for names other than localhost and 127.0.0.1 are refused.",
 )
-def dev(port: int, hosts: tuple[str, ...]) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Least severe messages of Dagster's webserver and daemon that are shown. Runs always write theirs.",
+)
+def dev(port: int, hosts: tuple[str, ...], log_level: str) -> None:
     """Start the Dagster UI on this machine: the webserver and the daemon."""
-    from podcast_assets.defs.instance import prepare_home, project_file
+    from podcast_assets.defs.instance import prepare_home, project_file, query_databases
     from podcast_assets.defs.local_ui import dev_command
 
-    prepare_home(load_settings())
+    settings = load_settings()
+    _require_free_port(port)
+    prepare_home(settings)
+    query_databases()
     workspace = str(project_file("workspace.yaml"))
-    print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
+    address = f"http://127.0.0.1:{port}"
+    print_line(f"starting the Dagster UI at {address}, which takes some seconds (Ctrl+C stops it)")
+    print_line(f"  {address}/asset-groups  the assets, and what each is made from")
+    print_line(f"  {address}/assets/transcripts  Partitions shows what was made of each batch; other assets: Catalog")
+    print_line(f"  {address}/runs  what runs, and its log")
+    print_line(
+        f"  a new batch starts by itself: put files into {settings.store}/incoming/, or `podcast-assets submit FILE…`"
+    )
     # Dagster handles SIGTERM as SIGINT, which shells ignore for a process in the background: it would ignore both
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # not `dg dev`, which takes no workspace.yaml
-    command = dev_command(hosts, ["-w", workspace, "-h", "127.0.0.1", "-p", str(port)])
+    command = dev_command(hosts, ["-w", workspace, "-h", "127.0.0.1", "-p", str(port), "--log-level", log_level])
     os.execvp(command[0], command)  # noqa: S606
+
+
+def _require_free_port(port: int) -> None:
+    """Raise an error that says what to do, because Dagster's own comes from a process of its own, after seconds.
+
+    Raises:
+        Misconfigured: something listens on the port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Misconfigured(
+                f"port {port} of this machine cannot be used ({error.strerror}): another `podcast-assets dev` may be running; "
+                "pass --port"
+            ) from error

@@ -1,5 +1,6 @@
 """Ctrl+C and SIGTERM end a command with one line, and with the exit code that shells expect."""
 
+import logging
 import os
 import signal
 
@@ -23,6 +24,13 @@ def watch_signals() -> None:
     os.register_at_fork(after_in_child=_unwatch)  # signals to a child are not for this process
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hide_interrupted_connections()
+
+
+def hide_interrupted_connections() -> None:
+    """Keep SQLAlchemy from logging a traceback where it is interrupted while it closes a connection; it raises it too."""
+    for pool in ("NullPool", "QueuePool"):
+        logging.getLogger(f"sqlalchemy.pool.impl.{pool}").addFilter(_is_no_interrupt)
 
 
 def exit_code() -> int:
@@ -32,6 +40,10 @@ def exit_code() -> int:
     except BlockingIOError:  # nothing was written
         received = b""
     return 128 + next((number for number in received if number in _SIGNALS), signal.SIGINT)
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _unwatch() -> None:

@@ -55,6 +55,27 @@ def print_places(urls: Sequence[str], settings: "Settings") -> None:
             print_line((str(error), "yellow"))
 
 
+def check_pages(urls: Sequence[str], *, others: bool) -> None:
+    """Check that what is given with `--with` can be pages.
+
+    Args:
+        urls: URLs of episodes.
+        others: whether files or feeds are given too.
+
+    Raises:
+        Misconfigured: it cannot, or yt-dlp is not installed.
+    """
+    from podcast_assets.common.errors import Misconfigured
+    from podcast_assets.intake.downloads.pages import check_installed
+    from podcast_assets.intake.downloads.urls import PORTS, url_scheme
+
+    if others or any(url_scheme(url) not in PORTS for url in urls):
+        raise Misconfigured(
+            "--with is for http(s) URLs of pages and lists of them: submit files, feeds and others separately"
+        )
+    check_installed()
+
+
 def print_metadata(tables: Sequence[Path], key: str) -> None:
     """Say which tables are metadata and not lists of URLs."""
     for path in tables:

@@ -5,6 +5,7 @@ Only what its help needs is imported here, so that each command starts as fast a
 
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
 from podcast_assets.common.redacted_output import redact_output
 from podcast_assets.common.redaction import redact_text
+from podcast_assets.config.environment import environment_name
 
 COMMANDS = {
     "add": (
@@ -44,7 +46,7 @@ COMMANDS = {
     ),
     "discard": (
         "podcast_assets.cli.discard:discard",
-        "Leave EPISODES (id, batch/id, file, batch/file or SHA-256) out of later stages, shards and releases.",
+        "Leave EPISODES (id, batch/id, file, batch/file, SHA-256 or URL) out of later stages, shards and releases.",
     ),
     "doctor": (
         "podcast_assets.cli.models:doctor",
@@ -70,6 +72,14 @@ COMMANDS = {
         "podcast_assets.cli.models:models",
         "List, download and verify the models that the profile's engines need.",
     ),
+    "node": (
+        "podcast_assets.cli.node:node",
+        "Join this machine to a Ray cluster, and list the machines of one.",
+    ),
+    "pause": (
+        "podcast_assets.cli.queue:pause",
+        "Pause the queue: sensors and schedules request no runs, and queued ones do not start, until `resume`.",
+    ),
     "policy": (
         "podcast_assets.cli.policy:policy",
         "List, show and try quality policies, which decide which segments are kept. Changing the policy reruns no model.",
@@ -78,13 +88,21 @@ COMMANDS = {
         "podcast_assets.cli.settings:profiles",
         "List the profiles and show which one `auto` chooses on this machine, and why.",
     ),
+    "process": (
+        "podcast_assets.cli.process:process",
+        "Process EPISODES again (id, batch/id, file, batch/file, SHA-256 or URL), with other engines where they are named.",
+    ),
     "release": (
         "podcast_assets.cli.release:release",
         "Publish all sealed samples that may be released, in one commit. Run it again to resume.",
     ),
+    "resume": (
+        "podcast_assets.cli.queue:resume",
+        "Resume the paused queue: queued runs start, and sensors and schedules request runs again.",
+    ),
     "retry": (
         "podcast_assets.cli.batches:retry",
-        "Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated.",
+        "Retry what failed in BATCHES, or in the batches of EPISODES (any name). Finished work is not repeated.",
     ),
     "run": (
         "podcast_assets.cli.run:run",
@@ -108,11 +126,15 @@ COMMANDS = {
     ),
     "takedown": (
         "podcast_assets.cli.takedown:takedown",
-        "Permanently remove an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED URL, guid or title).",
+        "Permanently remove an EPISODE (id, batch/id, file, batch/file, SHA-256 or URL) or a podcast (FEED URL, guid or title).",
     ),
     "takedowns": (
         "podcast_assets.cli.takedown:takedowns",
         "List takedowns: what, when, why, and whether everything has been removed from the store.",
+    ),
+    "top": (
+        "podcast_assets.cli.top:top",
+        "Show what runs now, where, how far and how fast it is, the GPUs of this machine, and what waits. Ctrl+C ends it.",
     ),
     "warnings": (
         "podcast_assets.cli.batches:warnings",
@@ -122,6 +144,7 @@ COMMANDS = {
 """Command → its location, and the first paragraph of its docstring (a test compares them)."""
 
 
+_LOG_LEVEL = environment_name("log_level")
 _RESUMABLE = frozenset("backfill demo models release retry run submit takedown".split())
 """Commands that continue where they were interrupted."""
 
@@ -131,6 +154,14 @@ class _ErrorReportingGroup(LazyGroup):
 
     Interrupted commands exit with 130 (Ctrl+C) or 143 (SIGTERM).
     """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, which takes `-v` too, because people add it where they notice that they need it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        _accept_verbose(command)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         interrupts.watch_signals()
@@ -164,6 +195,8 @@ class _ErrorReportingGroup(LazyGroup):
 def _fail(*lines: str, code: int = 2) -> None:
     from podcast_assets.cli.terminal import print_line
 
+    if _is_verbose():
+        sys.stderr.write(redact_text(traceback.format_exc()))
     for line in lines:
         print_line((f"podcast-assets: {line}", "red"))
     sys.exit(code)
@@ -179,6 +212,35 @@ def _describe_invalid_settings(error: ValueError) -> list[str]:
     return explain_error(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
 
 
+def _is_verbose() -> bool:
+    return os.environ.get(_LOG_LEVEL, "").strip().lower() == "debug"
+
+
+def _set_verbose(_context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        os.environ[_LOG_LEVEL] = "debug"  # for the settings, which processes that this one starts read too
+
+
+def _verbose_option(*, hidden: bool) -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        hidden=hidden,
+        callback=_set_verbose,
+        help="Show debug messages and tracebacks (PODCAST_LOG_LEVEL=debug).",
+    )
+
+
+def _accept_verbose(command: click.Command | None) -> None:
+    """Add the option to a command and to the commands of a group, unless they have one of that name."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _accept_verbose(one)
+    if command is not None and not any({"-v", "--verbose"} & {*p.opts} for p in command.params):
+        command.params.append(_verbose_option(hidden=True))
+
+
 @click.group(cls=_ErrorReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
@@ -188,4 +250,5 @@ def main() -> None:
     os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 
 
+main.params.append(_verbose_option(hidden=False))
 main.add_lazy_commands(COMMANDS)

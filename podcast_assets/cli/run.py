@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from podcast_assets.cli.redo import YES, confirm_redo
 from podcast_assets.cli.terminal import (
     PROFILE,
     STORE,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @STORE
 @click.option("--language", help="Language (ISO 639-1) of episodes whose metadata give none.")
 @json_option("the result as one JSON object")
+@YES
 def run(
     inputs: tuple[Path, ...],
     batch: str | None,
@@ -38,6 +40,7 @@ def run(
     store: str | None,
     language: str | None,
     as_json: bool,
+    yes: bool,
 ) -> None:
     """Turn folders, archives, files or lists of URLs into a dataset, in this process. Run it again to resume."""
     from podcast_assets.cli.lists import print_metadata, submit_lists
@@ -56,7 +59,7 @@ def run(
     else:
         place_inputs(open_store(settings), inputs, name)
         print_metadata(tables.metadata, settings.meta_key)
-    _run_and_report(settings, name, as_json=as_json)
+    _run_and_report(settings, name, as_json=as_json, yes=yes)
 
 
 @click.command()
@@ -76,7 +79,9 @@ def demo(store: str | None, as_json: bool) -> None:
     _run_and_report(settings, sample.BATCH_NAME, as_json=as_json, demonstration=True)
 
 
-def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstration: bool = False) -> None:
+def _run_and_report(
+    settings: "Settings", batch: str, *, as_json: bool, demonstration: bool = False, yes: bool = True
+) -> None:
     """Run the job on a batch in this process and print the report. Ends the program with an error if the run failed.
 
     Args:
@@ -84,6 +89,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
         batch: name of the batch.
         as_json: print the report as one JSON object.
         demonstration: print one screen that compares the sample batch with its references.
+        yes: do not ask before finished audio is processed again.
     """
     import dagster as dg
 
@@ -109,9 +115,11 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
             print_line(
                 f"run {run_id[:8]} had died and is marked as failed; `podcast-assets backfill --missing` resumes it"
             )
+        settings = settings.model_copy(update={"profile": profile.name})
+        confirm_redo(instance, settings, open_store(settings), [batch], yes=yes, here=True)
         outcome = run_in_process(
             instance,
-            settings.model_copy(update={"profile": profile.name}),
+            settings,
             [batch],
             source="command",
             logger="status_line" if demonstration else "terminal",

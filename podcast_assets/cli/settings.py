@@ -4,7 +4,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import json_option, load_settings, output, print_json
+from podcast_assets.cli.terminal import json_option, load_settings, make_table, output, print_json
 from podcast_assets.common.redaction import redact_json, redact_url
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
@@ -23,7 +23,7 @@ def show_settings(as_json: bool) -> None:
     if as_json:
         print_json({environment_name(k): v for k, v in values.items()})
         return
-    table = Table("variable", "value", "meaning")
+    table = make_table("variable", "value", "meaning", no_wrap=("variable",))  # names are copied
     for setting in describe_settings():
         value = values[setting.field]
         table.add_row(setting.variable, Text("" if value is None else str(value)), Text(setting.description))

@@ -15,6 +15,7 @@ from podcast_assets.cli.terminal import (
     print_json,
     print_line,
 )
+from podcast_assets.common.wording import count_noun
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,12 +52,13 @@ def speakers(
 ) -> None:
     """List speakers who appear in several episodes of a podcast, matched by their voice embeddings."""
     from podcast_assets.speech.linking import LinkingSettings, link_speakers
-    from podcast_assets.speech.voices import KEY, read_speakers, write_links
+    from podcast_assets.speech.voices import KEY, count_without_podcast, read_speakers, write_links
     from podcast_assets.stages import overview
 
     opened_store = open_store(load_settings(store=store))
     linking = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
-    found = read_speakers(opened_store, overview.batch_names(opened_store), podcasts, across=across_podcasts)
+    batches = overview.batch_names(opened_store)
+    found = read_speakers(opened_store, batches, podcasts, across=across_podcasts)
     linked = link_speakers(found, linking)
     if save:
         write_links(opened_store, linked)
@@ -64,6 +66,13 @@ def speakers(
         print_json(linked.to_dicts())
         return
     _print_links(linked)
+    if unnamed := count_without_podcast(opened_store, batches):
+        print_line(
+            (
+                f"{count_noun(unnamed, 'episode')} left out, because their metadata name no podcast (podcast_id)",
+                "yellow",
+            )
+        )
     if ignored := sorted(set(found["engine"].unique()) - set(linking.engines)):
         print_line((f"the embeddings of {', '.join(ignored)} cannot be compared across recordings: ignored", "yellow"))
     if save:
@@ -72,6 +81,8 @@ def speakers(
 
 def _print_links(linked: "pl.DataFrame") -> None:
     """Print the speakers whose voice is in several episodes."""
+    import polars as pl
+
     table = make_table("voice", "episode", "speaker", "minutes", "confidence", numbers=("minutes", "confidence"))
     shared = linked.drop_nulls("confidence").sort("podcast", "voice", "batch", "episode_id")
     for row in shared.iter_rows(named=True):
@@ -83,6 +94,9 @@ def _print_links(linked: "pl.DataFrame") -> None:
             f"{row['confidence']:.2f}",
         )
     output.print(table)
-    print_line(
-        f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}"
-    )
+    alone = linked.filter(pl.col("voice").is_not_null(), pl.col("confidence").is_null()).height
+    print_line(f"voices in several episodes: {shared['voice'].n_unique():,}; speakers in one: {alone:,}")
+    if left_out := linked.height - shared.height - alone:
+        print_line(
+            f"{count_noun(left_out, 'speaker')} not compared: too little speech (--min-seconds), or no voice embedding"
+        )

@@ -1,11 +1,13 @@
 """`podcast-assets stats`: totals of all batches, and groups by time, language, podcast, engine, GPU or status."""
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
+from podcast_assets.cli.queue import print_pause
 from podcast_assets.cli.terminal import (
     STORE,
     json_option,
@@ -67,14 +69,17 @@ def stats(by: str | None, since: datetime.datetime | None, limit: int, as_json: 
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    incoming = list_incoming(opened_store)
-    refreshed = refresh_statistics(opened_store, _print_progress)
+    with ThreadPoolExecutor(1, thread_name_prefix="incoming") as lister:
+        listing = lister.submit(list_incoming, opened_store)
+        refreshed = refresh_statistics(opened_store, _print_progress)
+        incoming = listing.result()
     if refreshed.not_saved and refreshed.counted >= _SLOW_COUNT:
         print_line((f"the counts are not kept, and the next call counts again: {refreshed.not_saved}", "yellow"))
     queued, active = _runs(settings) or (None, None)
     queue = count_queue(refreshed.rows, incoming, runs_queued=queued, runs_active=active)
     statistics = compute_statistics(refreshed.rows, queue, by=by, since=since)
     print_refused(incoming)
+    print_pause(settings)
     if as_json:
         print_json(statistics.to_json(), default=str)
     else:
@@ -141,6 +146,8 @@ def _show(statistics: "Statistics", limit: int) -> None:
 
 
 def _summary_lines(statistics: "Statistics") -> list[str]:
+    from podcast_assets.stages.statistics.totals import STATES
+
     episodes, queue, batches = statistics.episodes, statistics.queue, statistics.batches
     rate = "" if statistics.success_rate is None else f", success rate {statistics.success_rate:.1%}"
     waiting = (
@@ -151,9 +158,9 @@ def _summary_lines(statistics: "Statistics") -> list[str]:
     runs = "" if queue.runs_queued is None else f"; runs: {queue.runs_queued:,} queued, {queue.runs_active:,} active"
     period = f" since {statistics.since}" if statistics.since else ""
     return [
-        f"batches: {batches['total']:,}, of which {batches['done']:,} done and {batches['begun']:,} begun",
+        f"batches: {batches['total']:,}, of which {', '.join(f'{batches[state]:,} {state}' for state in STATES)}",
         f"episodes{period}: {episodes['done']:,} done, {episodes['failed']:,} failed, {episodes['skipped']:,} skipped, "
-        f"{episodes['pending']:,} pending{rate}",
+        f"{episodes['discarded']:,} discarded, {episodes['pending']:,} pending{rate}",
         f"done{period}: {statistics.hours:,.2f} h, {format_bytes(statistics.bytes, 'B')}",
         f"waiting: {waiting}{runs}",
     ]

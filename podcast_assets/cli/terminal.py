@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.common.printable import printable, printable_json
+from podcast_assets.common.printable_logs import PrintableFormatter, level_number
 from podcast_assets.common.redaction import redact_cell, redact_json, redact_text
 
 if TYPE_CHECKING:
@@ -157,14 +158,16 @@ def load_settings(**overrides: Any) -> "Settings":
     from podcast_assets.config.settings import Settings
 
     settings = Settings(**{k: v for k, v in overrides.items() if v is not None})
+    level = level_number(settings.log_level)
     if settings.log_format == "json":
         from podcast_assets.common.log_lines import configure_json_logging
 
-        configure_json_logging()
+        configure_json_logging(level)
     elif logging.lastResort is not None:  # writes what the package logs outside of runs
-        from podcast_assets.common.printable_logs import PrintableFormatter
-
         logging.lastResort.setFormatter(PrintableFormatter())
+        if level != logging.INFO:  # by default, commands say what they do by themselves, and logs add warnings
+            logging.lastResort.setLevel(level)
+            logging.getLogger("podcast_assets").setLevel(level)
     return settings
 
 

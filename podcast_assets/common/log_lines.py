@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
 
 from podcast_assets.common.printable import printable, printable_json
-from podcast_assets.common.printable_logs import dagster_meta
+from podcast_assets.common.printable_logs import dagster_meta, indent_lines
 from podcast_assets.common.redaction import redact_text
 
 CONTEXT_FIELDS = ("batch", "stage", "episode")
@@ -31,12 +31,24 @@ def log_context(**fields: str) -> Iterator[None]:
 
 
 class PlainFormatter(logging.Formatter):
-    """Formats a record as its message, with its level before warnings and errors."""
+    """Formats a record as its message, with its level before warnings and errors.
+
+    Args:
+        detailed: also show the time, every level, and tracebacks, whose lines are indented.
+    """
+
+    def __init__(self, *, detailed: bool = False) -> None:
+        super().__init__(datefmt="%H:%M:%S")
+        self._detailed = detailed
 
     def format(self, record: logging.LogRecord) -> str:
         """Implement `logging.Formatter.format`."""
-        message = printable(redact_text(_own_message(record)))
-        return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
+        message, level = redact_text(_own_message(record)), record.levelname.lower()
+        if not self._detailed:
+            return printable(message) if record.levelno < logging.WARNING else f"{level}: {printable(message)}"
+        if record.exc_info:
+            message = f"{message}\n{redact_text(self.formatException(record.exc_info))}"
+        return f"{self.formatTime(record, self.datefmt)} {level}: {indent_lines(message.rstrip())}"
 
 
 def json_formatter() -> logging.Formatter:
@@ -91,16 +103,20 @@ def _own_message(record: logging.LogRecord) -> str:
     return str(dagster_meta(record).get("orig_message") or record.getMessage())
 
 
-def configure_json_logging() -> None:
-    """Write this package's log records outside of runs to standard error, one JSON object per line."""
+def configure_json_logging(level: int = logging.INFO) -> None:
+    """Write this package's log records outside of runs to standard error, one JSON object per line.
+
+    Args:
+        level: least severe records that are written.
+    """
     package = logging.getLogger("podcast_assets")
     if not package.handlers:
         handler = stderr_handler(json_formatter())
         # during a run, Dagster adds a handler of its own, which writes the line with the run's fields
         handler.addFilter(lambda _: package.handlers == [handler])
         package.addHandler(handler)
-        package.setLevel(logging.INFO)
         package.propagate = False
+    package.setLevel(level)
 
 
 def stderr_handler(formatter: logging.Formatter) -> logging.Handler:

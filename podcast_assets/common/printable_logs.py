@@ -29,16 +29,22 @@ class PrintableFormatter(logging.Formatter):
         several = dagster_meta(record).get("dagster_event") is not None
         safe = copy.copy(record)
         message = redact_text(record.getMessage())
-        safe.msg, safe.args = _indented(message) if several else printable(message), None
+        safe.msg, safe.args = indent_lines(message) if several else printable(message), None
         if record.exc_info and not record.exc_text:
             safe.exc_text = self.formatException(record.exc_info)
         if safe.exc_text:
-            safe.exc_text = _INDENT + _indented(redact_text(safe.exc_text))
+            safe.exc_text = _INDENT + indent_lines(redact_text(safe.exc_text))
         return self._inner.format(safe)
 
 
-def _indented(text: str) -> str:
+def indent_lines(text: str) -> str:
+    """Make a text of several lines printable; those after the first are indented, so that none looks like a record."""
     return printable(text, keep_newlines=True).replace("\n", f"\n{_INDENT}")
+
+
+def level_number(name: str) -> int:
+    """Number of a log level, such as 10 for `debug`."""
+    return logging.getLevelNamesMapping()[name.upper()]
 
 
 def dagster_meta(record: logging.LogRecord) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.log_lines import configure_json_logging
+from podcast_assets.common.printable_logs import level_number
 from podcast_assets.common.redacted_output import redact_output
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
@@ -22,7 +23,11 @@ from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.statistics import statistics, statistics_job
 from podcast_assets.defs.assets.transcripts import transcripts
-from podcast_assets.defs.dagster_internals import redact_stored_errors, sleep_while_waiting_for_a_pool
+from podcast_assets.defs.dagster_internals import (
+    override_log_level,
+    redact_stored_errors,
+    sleep_while_waiting_for_a_pool,
+)
 from podcast_assets.defs.janitor import tidy_up
 from podcast_assets.defs.jobs import podcast_dataset
 from podcast_assets.defs.loggers import console_logger, status_line_logger, terminal_logger
@@ -31,7 +36,12 @@ from podcast_assets.defs.resources import PipelineResource, ReleaseResource, Sto
 from podcast_assets.defs.schedules import hourly_janitor, hourly_statistics, nightly_retry
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import (
+    tell_of_cancellation,
+    tell_of_failure,
+    tell_of_start,
+    tell_of_success,
+)
 from podcast_assets.stages.profiles import Profile, widest_profile
 from podcast_assets.stages.requirements import GPU_POOL, gpu_pool
 
@@ -65,7 +75,8 @@ def build_definitions(
     """
     settings = settings or Settings()
     if settings.log_format == "json":
-        configure_json_logging()
+        configure_json_logging(level_number(settings.log_level))
+    override_log_level(None if settings.log_level == "info" else level_number(settings.log_level))
     sleep_while_waiting_for_a_pool()
     redact_output()
     redact_stored_errors()
@@ -93,7 +104,15 @@ def build_definitions(
             hourly_statistics(settings),
             nightly_release(settings),
         ],
-        sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_cancellation, tell_of_success],
+        sensors=[
+            new_batches,
+            due_feeds,
+            enough_sealed,
+            tell_of_start,
+            tell_of_failure,
+            tell_of_cancellation,
+            tell_of_success,
+        ],
         resources=_apply_overrides(resources, resource_overrides or {}),
         loggers={
             "console": console_logger(settings),

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.locks import file_lock
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import free_pool_slots, set_pool_limit
-from podcast_assets.defs.runs.process import HOST, PID, is_dead
+from podcast_assets.defs.partitions import BATCHES
+from podcast_assets.defs.runs.process import is_dead
 from podcast_assets.stages.requirements import GPU_POOL
 from podcast_assets.store.backends.access import make_folders
 
@@ -76,6 +76,18 @@ def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
     set_pool_limit(instance, GPU_POOL, slots)
 
 
+def query_databases() -> None:
+    """Read something from each database of the instance in DAGSTER_HOME, because processes of the UI would print tracebacks.
+
+    Raises:
+        Exception: one cannot be used; `cli/database_errors.py` describes it.
+    """
+    with dg.DagsterInstance.get() as instance:
+        instance.get_runs_count()
+        instance.get_dynamic_partitions(BATCHES)
+        instance.all_instigator_state()
+
+
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs of this machine as failed if their process is gone, and free their pool slots.
 
@@ -84,14 +96,9 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Returns:
         The ids of the runs.
     """
-    unfinished = instance.get_runs(
-        dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-            tags={HOST: socket.gethostname()},
-        )
-    )
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
     dead = [run for run in unfinished if is_dead(run)]
     for run in dead:
-        instance.report_run_failed(run, f"process {run.tags[PID]}, which executed this run, is gone")
+        instance.report_run_failed(run, "the process that executed this run is gone")
         free_pool_slots(instance, run.run_id)
     return [run.run_id for run in dead]

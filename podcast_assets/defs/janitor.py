@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from podcast_assets.common.scratch import SCRATCH_PREFIX
+from podcast_assets.common.wording import count_noun
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import busy_batches
@@ -182,7 +183,8 @@ def remove_leftovers(
     before = oldest_in_use(settings, time.time())
     freed = sweep(store.get(), before=before, busy=busy_batches(context.instance))
     context.log.info(
-        f"removed {freed.files.total()} leftover files, {freed.bytes / 1e6:.1f} MB; skipped {len(freed.in_use)} batches in use"
+        f"removed {count_noun(freed.files.total(), 'leftover file')}, {freed.bytes / 1e6:.1f} MB; "
+        f"skipped {count_noun(len(freed.in_use), 'batch')} in use"
     )
     sources = _remove_old_sources(context, store.get(), settings.keep_sources_days)
     context.add_output_metadata(

@@ -1,23 +1,29 @@
 """Start jobs, in this process or as a backfill that Dagster's daemon runs."""
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import dagster as dg
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.wording import count_noun
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs import dagster_internals
 from podcast_assets.defs.assets.batches import BATCHES_PER_RUN
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.jobs import JOB, batch_selection
+from podcast_assets.defs.notifications import RunNotifier, describe_step_error
 from podcast_assets.defs.partitions import PARTITION_RANGE_END, PARTITION_RANGE_START, add_batches
 from podcast_assets.defs.releases import RELEASE
 from podcast_assets.defs.runs.errors import is_interruption, summarize_error
-from podcast_assets.defs.runs.process import process_tags
+from podcast_assets.defs.runs.process import command_tags
 from podcast_assets.defs.runs.tags import Source, run_tags
 from podcast_assets.store.stage_names import TABLE_STAGES
+
+CODE_LOCATION = "podcast_assets"
+"""Name of the code location in every `workspace.yaml` of this project."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +58,19 @@ def run_in_process(
     Raises:
         KeyboardInterrupt: the run was interrupted by a signal. Dagster has recorded it as failed.
     """
-    dagster_internals.keep_ctrl_c_from_log_mirrors()
     add_batches(instance, batches)
-    job = build_definitions(settings).resolve_job_def(JOB)
-    tags = run_tags(source, settings) | process_tags()
     single = batches[0] if len(batches) == 1 else None
-    if single is None:
-        tags |= {PARTITION_RANGE_START: batches[0], PARTITION_RANGE_END: batches[-1]}
-    result = job.execute_in_process(
-        instance=instance,
+    span = {} if single else {PARTITION_RANGE_START: batches[0], PARTITION_RANGE_END: batches[-1]}
+    result = _execute(
+        instance,
+        settings,
+        JOB,
+        batches,
+        source,
+        span,
         partition_key=single,
-        tags=tags,
         run_config={"loggers": {logger: {}}},
-        raise_on_error=False,
     )
-    _raise_if_interrupted(result)
     seconds = {
         TABLE_STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
         for e in result.filter_events(lambda e: e.is_step_success)
@@ -91,18 +95,15 @@ def release_in_process(
     Raises:
         KeyboardInterrupt: the run was interrupted by a signal.
     """
-    dagster_internals.keep_ctrl_c_from_log_mirrors()
-    result = (
-        build_definitions(settings)
-        .resolve_job_def(RELEASE)
-        .execute_in_process(
-            instance=instance,
-            tags=run_tags("command", settings) | process_tags(),
-            run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
-            raise_on_error=False,
-        )
+    result = _execute(
+        instance,
+        settings,
+        RELEASE,
+        [],
+        "command",
+        {},
+        run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
     )
-    _raise_if_interrupted(result)
     for event in result.filter_events(lambda e: e.is_step_failure):
         return None, summarize_error(event.step_failure_data.error)
     if failed := _describe_failed_checks(result):
@@ -111,10 +112,52 @@ def release_in_process(
     return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
 
 
-def _raise_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
-    errors = (getattr(event.event_specific_data, "error", None) for event in result.all_events)
-    if not result.success and any(map(is_interruption, errors)):
+def _execute(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    job: str,
+    batches: Sequence[str],
+    source: Source,
+    tags: Mapping[str, str],
+    **options: Any,
+) -> dg.ExecuteInProcessResult:
+    """Execute a job in this process, and notify the webhook of its start and its end.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted by a signal.
+    """
+    dagster_internals.keep_ctrl_c_from_log_mirrors()
+    run_id = str(uuid.uuid4())
+    run = dg.DagsterRun(job, run_id, tags={**run_tags(source, settings), **command_tags(run_id), **tags})
+    notifier = RunNotifier(instance, settings, run, batches)
+    notifier.started()
+    result = dagster_internals.execute_in_location(
+        build_definitions(settings).resolve_job_def(job),
+        instance,
+        CODE_LOCATION,
+        run_id=run_id,
+        tags={**run.tags, **notifier.tags},
+        raise_on_error=False,
+        **options,
+    )
+    notifier.ended(*_describe_end(result), interrupted=_is_interrupted(result))
+    if _is_interrupted(result):
         raise KeyboardInterrupt
+    return result
+
+
+def _describe_end(result: dg.ExecuteInProcessResult) -> tuple[str | None, list[str]]:
+    """Describe why a run failed, with the lines of the traceback; None if it succeeded."""
+    if result.success:
+        return None, []
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        return describe_step_error(str(event.step_key), event.step_failure_data.error)
+    return _describe_failure(result), []
+
+
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    errors = (getattr(event.event_specific_data, "error", None) for event in result.all_events)
+    return not result.success and any(map(is_interruption, errors))
 
 
 def _describe_failure(result: dg.ExecuteInProcessResult) -> str:
@@ -165,7 +208,7 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
         batch_selection(settings),
         batches,
         tags=run_tags("backfill", settings),
-        title=f"{len(batches)} batches",
+        title=count_noun(len(batches), "batch"),
     )
 
 

@@ -7,18 +7,23 @@ import sys
 import dagster as dg
 
 from podcast_assets.common.log_lines import PlainFormatter, json_formatter, stderr_handler
-from podcast_assets.common.printable_logs import PrintableFormatter, dagster_meta
+from podcast_assets.common.printable_logs import PrintableFormatter, dagster_meta, level_number
 from podcast_assets.config.settings import Settings
 
 
 def terminal_logger(settings: Settings) -> dg.LoggerDefinition:
-    """Define the logger of runs in a terminal: records of the assets from INFO on, without Dagster's own events."""
+    """Define the logger of runs in a terminal: records of the assets; Dagster's own events only at the level `debug`."""
+    level = level_number(settings.log_level)
 
     @dg.logger
     def terminal(_context: dg.InitLoggerContext) -> logging.Logger:
-        handler = stderr_handler(json_formatter() if settings.log_format == "json" else PlainFormatter())
-        handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
-        return _logger("podcast_assets.terminal", handler)
+        detailed = level <= logging.DEBUG
+        handler = stderr_handler(
+            json_formatter() if settings.log_format == "json" else PlainFormatter(detailed=detailed)
+        )
+        if not detailed:
+            handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
+        return _logger("podcast_assets.terminal", handler, level)
 
     return terminal
 
@@ -28,12 +33,12 @@ def status_line_logger(settings: Settings) -> dg.LoggerDefinition:
 
     @dg.logger
     def status_line(context: dg.InitLoggerContext) -> logging.Logger:
-        if settings.log_format == "json" or not sys.stderr.isatty():
+        if settings.log_format == "json" or settings.log_level == "debug" or not sys.stderr.isatty():
             return terminal_logger(settings).logger_fn(context)
         handler = StatusLineHandler()
         handler.setFormatter(PlainFormatter())
         handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
-        return _logger("podcast_assets.terminal", handler)
+        return _logger("podcast_assets.terminal", handler, level_number(settings.log_level))
 
     return status_line
 
@@ -65,15 +70,17 @@ def console_logger(settings: Settings) -> dg.LoggerDefinition:
     def console(context: dg.InitLoggerContext) -> logging.Logger:
         if settings.log_format == "text":
             logger = dg.colored_console_logger.logger_fn(context)
+            if settings.log_level != "info":  # otherwise the level of the run's configuration
+                logger.setLevel(level_number(settings.log_level))
             for handler in logger.handlers:
                 handler.setFormatter(PrintableFormatter(handler.formatter))
             return logger
-        return _logger("podcast_assets.console", stderr_handler(json_formatter()))
+        return _logger("podcast_assets.console", stderr_handler(json_formatter()), level_number(settings.log_level))
 
     return dg.LoggerDefinition(console, dg.colored_console_logger.config_schema)
 
 
-def _logger(name: str, handler: logging.Handler) -> logging.Logger:
-    logger = logging.Logger(name, level=logging.INFO)  # noqa: LOG001 - one per run, not shared
+def _logger(name: str, handler: logging.Handler, level: int) -> logging.Logger:
+    logger = logging.Logger(name, level=level)  # noqa: LOG001 - one per run, not shared
     logger.addHandler(handler)
     return logger

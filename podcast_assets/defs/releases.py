@@ -9,6 +9,7 @@ import dagster as dg
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import AssetJob
 from podcast_assets.defs.partitions import UNFINISHED
+from podcast_assets.defs.queue_pause import skip_while_paused
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
 from podcast_assets.defs.run_schedule import run_on_schedule
 from podcast_assets.defs.runs.tags import MAX_RUNTIME, run_tags
@@ -58,6 +59,8 @@ def enough_sealed(
     settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Check the store, and the published dataset only if the store has changed."""
+    if paused := skip_while_paused(context.instance):
+        return paused
     if settings.release_bytes is None:
         return dg.SkipReason("PODCAST_RELEASE_BYTES is not set")
     opened = store.get()

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.queue_pause import skip_while_paused
 from podcast_assets.defs.runs.tags import Source, run_tags
 
 
@@ -29,7 +30,7 @@ def run_on_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
         description=description,
     )
-    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_tags(kind, settings))
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return skip_while_paused(context.instance) or dg.RunRequest(tags=run_tags(kind, settings))
 
     return tick

@@ -6,6 +6,8 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.statistics import UPDATE_STATISTICS
 from podcast_assets.defs.jobs import JOB, TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, busy_batches
+from podcast_assets.defs.queue_pause import skip_while_paused
+from podcast_assets.defs.redo_guard import hold_redo
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.run_schedule import run_on_schedule
 from podcast_assets.defs.runs.tags import run_tags
@@ -29,6 +31,8 @@ def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
         description="Runs batches again if episodes failed for another reason than their data.",
     )
     def retry(context: dg.ScheduleEvaluationContext, store: StoreResource) -> list[dg.RunRequest] | dg.SkipReason:
+        if paused := skip_while_paused(context.instance):
+            return paused
         opened = store.get()
         arrivals = list_incoming(opened).arrivals
         known = [b for b in context.instance.get_dynamic_partitions(BATCHES) if b in arrivals]
@@ -36,12 +40,15 @@ def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
         busy = busy_batches(context.instance)
         # the run key holds the time of the tick, so that a repeated tick requests nothing twice
         night = context.scheduled_execution_time.strftime("%Y%m%dT%H%M%SZ")
+        held = hold_redo(context.instance, settings, opened, [batch for batch in failed if batch not in busy])
+        if held.batches:
+            context.log.warning(held.message)
         requests = [
             dg.RunRequest(run_key=f"retry:{batch}:{night}", partition_key=batch, tags=run_tags("retry", settings))
             for batch in failed
-            if batch not in busy
+            if batch not in busy and batch not in held.batches
         ]
-        return requests or dg.SkipReason("no failed episode can be retried")
+        return requests or dg.SkipReason(held.message or "no failed episode can be retried")
 
     return retry
 

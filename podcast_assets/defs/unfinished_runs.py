@@ -1,4 +1,4 @@
-"""Check for unfinished Dagster runs without importing Dagster, which takes two seconds."""
+"""Unfinished Dagster runs, and whether the queue is paused, without importing Dagster, which takes two seconds."""
 
 import contextlib
 import sqlite3
@@ -6,6 +6,8 @@ from pathlib import Path
 
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 """Statuses of unfinished runs."""
+PAUSED_SINCE = "podcast-assets/paused_since"
+"""Key in Dagster's database of the time at which the queue was paused; empty or missing if it is not."""
 
 
 def count_unfinished_runs(home: Path) -> tuple[int, int] | None:
@@ -27,6 +29,23 @@ def count_unfinished_runs(home: Path) -> tuple[int, int] | None:
         return None
     waiting = sum(found.pop(status, 0) for status in ("QUEUED", "NOT_STARTED"))
     return waiting, sum(found.values())
+
+
+def read_pause(home: Path) -> str | None:
+    """Read since when the queue of an instance is paused, from its SQLite database.
+
+    Args:
+        home: folder of the instance.
+
+    Returns:
+        The time, for people; None if it is not paused, or if the instance uses another storage, does not exist, or cannot be read.
+    """
+    try:
+        with contextlib.closing(_connect(home)) as connection:
+            found = connection.execute("SELECT value FROM kvs WHERE key = ?", (PAUSED_SINCE,)).fetchone()
+    except (OSError, sqlite3.Error):
+        return None
+    return (found[0] or None) if found else None
 
 
 def may_have_unfinished_runs(home: Path) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from podcast_assets.cli.batches import _batches_to_retry
 from podcast_assets.common.errors import BadInput
 from podcast_assets.rights.discard import discard
+from podcast_assets.rights.store_clearance import read_episodes
 from podcast_assets.stages import overview
 from podcast_assets.stages.report import batch_report, describe_state
 from podcast_assets.stages.selection import Selection, parse_time
@@ -159,13 +160,15 @@ def test_failures_of_an_optional_stage_are_listed_and_fail_no_episode(store: Sto
 def test_what_is_tried_again(store: Store) -> None:
     known = {"done", "broken", "new"}
     failed = overview.failure_rows(store, known)
+    episodes = read_episodes(store, store.table_names("tables/raw_audio"))
 
     def chosen(*names: str, permanent: bool = False) -> list[str]:
-        return _batches_to_retry(names, known, failed, permanent=permanent)
+        return _batches_to_retry(names, known, failed, episodes, permanent=permanent)
 
     assert chosen("new", "done") == ["done"]
     assert chosen("a", "a.mp3", "done") == ["done"]
     assert chosen("b") == chosen("broken") == []
+    assert chosen("done/a") == chosen("done/a.mp3") == ["done"]
     assert chosen("b.mp3", "broken", permanent=True) == ["done", "broken"]
     with pytest.raises(BadInput, match="'zzz' is neither a batch nor a failed episode"):
         chosen("done", "zzz")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.waiting import free_port
 
 DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
@@ -50,6 +51,15 @@ def test_a_damaged_database_is_named(
         "Results in the store are not affected. To begin a new instance, "
         f"move the folder {dagster_home} away and run the command again"
     )
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_ui_does_not_start_on_a_damaged_database(dagster_home: Path, place: Place, database: str) -> None:
+    put_zeros_into(dagster_home / database)
+    result = place.command("dev", "--port", str(free_port()))
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert f"{dagster_home / database} is damaged (" in line
 
 
 def test_tables_that_are_missing(dagster_home: Path, place: Place) -> None:

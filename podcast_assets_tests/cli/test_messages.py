@@ -29,6 +29,24 @@ def test_messages_are_json_where_the_settings_say_so(place: Place, command: tupl
     assert all(json.loads(line)["message"] for line in lines)
 
 
+def test_an_error_has_a_traceback_where_the_command_is_verbose(place: Place) -> None:
+    for command in (("-v", "policy", "show", "none"), ("policy", "show", "none", "-v")):
+        result = place.command(*command)
+        assert result.returncode == 2
+        first, *_, last = result.stderr.splitlines()
+        assert first == "Traceback (most recent call last):"
+        assert last.startswith("podcast-assets: ")
+    assert "Traceback" not in place.command("policy", "show", "none").stderr
+    wrong = place.command("settings", PODCAST_LOG_LEVEL="loud")
+    assert "PODCAST_LOG_LEVEL='loud': input should be" in wrong.stderr
+
+
+def test_names_of_settings_are_whole_in_a_narrow_terminal(place: Place) -> None:
+    shown = place.command("settings", COLUMNS="80").stdout.splitlines()
+    first = [line.split()[0] for line in shown if line.strip()]
+    assert set(json.loads(place.command("settings", "--json").stdout)) <= set(first)
+
+
 def test_what_is_left_out_is_counted_in_json_too(place: Place) -> None:
     commit_batch(place.store, "one", failure("transcribe"), failure("score", episode="b"))
     commit_batch(place.store, "two")

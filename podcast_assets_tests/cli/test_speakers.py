@@ -19,7 +19,7 @@ from podcast_assets.store.store import Store, diarization_key, table_key
 VOICES = dict(zip("ab", np.random.default_rng(0).normal(size=(2, 64)), strict=True))
 
 
-def commit_episodes(store: Store, batch: str, *episodes: tuple[str, str, str], engine: str = "pyannote") -> None:
+def commit_episodes(store: Store, batch: str, *episodes: tuple[str, str | None, str], engine: str = "pyannote") -> None:
     """Commit episodes, each with one speaker: (id, podcast, voice)."""
     rows = [
         {**dict.fromkeys(RAW_AUDIO), "episode_id": e, "podcast_id": p, "status": "done", "sha256": e}
@@ -61,10 +61,13 @@ def test_a_voice_is_found_in_other_batches_of_its_podcast_and_not_in_another_pod
 
 def test_the_words_for_people(folder: Path) -> None:
     commit_episodes(Store.at(folder), "three", ("e5", "p", "a"), engine="sortformer")
+    commit_episodes(Store.at(folder), "four", ("e6", None, "a"), ("e7", None, "b"))
     result = CliRunner().invoke(main, ["speakers", "--store", str(folder)])
     assert "one/e1" in result.output
     assert "two/e3" in result.output
-    assert "voices in several episodes: 1; speakers in one: 3" in " ".join(result.output.split())
+    said = " ".join(result.output.split())
+    assert "voices in several episodes: 1; speakers in one: 2 1 speaker not compared: too little speech" in said
+    assert "2 episodes left out, because their metadata name no podcast (podcast_id)" in said
     assert "the embeddings of sortformer cannot be compared across recordings" in " ".join(result.output.split())
 
 

@@ -17,7 +17,7 @@ from podcast_assets.defs.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.defs.jobs import podcast_dataset
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_start, tell_of_success
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty_table, make_table
 from podcast_assets.store.stage_names import STAGES
@@ -71,7 +71,7 @@ def build() -> dg.Definitions:
     return dg.Definitions(
         assets=[defined(a) for a in assets],
         jobs=[podcast_dataset(settings)],
-        sensors=[new_batches, tell_of_failure, tell_of_success],
+        sensors=[new_batches, tell_of_start, tell_of_failure, tell_of_success],
         resources={"settings": settings, "store": StoreResource(root=settings.store)},
         executor=dg.in_process_executor,
     )

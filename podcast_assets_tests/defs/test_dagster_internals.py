@@ -16,14 +16,19 @@ from podcast_assets.defs import dagster_internals
 from podcast_assets.defs.dagster_internals import (
     AssetJob,
     ErrorInfo,
+    QueueLimits,
     RunHealth,
     RunWorkerStatus,
     add_asset_backfill,
     cancel_backfill,
+    coordinated_instance,
     free_pool_slots,
     instance_of,
+    most_concurrent_runs,
+    read_note,
     set_pool_limit,
     sleep_while_waiting_for_a_pool,
+    write_note,
 )
 
 BATCHES = dg.DynamicPartitionsDefinition(name="some_batches")
@@ -77,6 +82,18 @@ def test_a_run_launcher_knows_its_instance(instance: dg.DagsterInstance) -> None
     launcher.register_instance(instance)
     assert instance_of(launcher) is instance
     assert RunHealth(RunWorkerStatus.NOT_FOUND, "gone") != RunHealth(RunWorkerStatus.RUNNING)
+
+
+def test_notes_and_the_limits_of_a_queue(instance: dg.DagsterInstance) -> None:
+    coordinator = dg.QueuedRunCoordinator(max_concurrent_runs=3)
+    coordinator.register_instance(instance)
+    assert coordinated_instance(coordinator) is instance
+    assert isinstance(coordinator.get_run_queue_config(), QueueLimits)
+    assert most_concurrent_runs(instance) in (None, 10), "of the instance's own coordinator"
+    assert read_note(instance, "a key") is None
+    write_note(instance, "a key", "one")
+    write_note(instance, "a key", "two")
+    assert read_note(instance, "a key") == "two"
 
 
 def test_slots_of_pools(instance: dg.DagsterInstance) -> None:

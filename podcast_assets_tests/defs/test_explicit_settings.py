@@ -22,7 +22,12 @@ from podcast_assets.defs.schedules import hourly_janitor, hourly_statistics, nig
 from podcast_assets.defs.sensors import run_alerts as alerts
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import (
+    tell_of_cancellation,
+    tell_of_failure,
+    tell_of_start,
+    tell_of_success,
+)
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import follow
 from podcast_assets.store.store import Store, table_key
@@ -252,6 +257,32 @@ def test_the_webhook_is_told_of_a_run_that_is_canceled(
     assert "tell_of_cancellation" in {sensor.name for sensor in definitions.sensors or []}
     tell_of_cancellation(context)
     assert [(c["status"], c["error"]) for c in told] == [("canceled", "it exceeded its maximum duration")]
+
+
+def test_the_webhook_is_told_of_a_start_even_if_the_run_has_ended_since(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    resources: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(alerts, "send", lambda _, content: told.append(content) or 1)
+
+    @dg.job
+    def some_job() -> None: ...
+
+    result = some_job.execute_in_process(instance=instance)
+    (event,) = result.filter_events(lambda e: e.event_type_value == "PIPELINE_START")
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_of_start",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+        resources=resources,
+    )
+    assert "tell_of_start" in {sensor.name for sensor in definitions.sensors or []}
+    tell_of_start(context)
+    assert [(c["status"], c["error"], c["id"]) for c in told] == [("started", None, f"{result.run_id}:STARTED")]
 
 
 def test_assets_work_in_the_store_and_with_the_limits_that_are_given(

@@ -25,7 +25,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_cell_shows_its_text_and_nothing_else(text: str) -> None:
-    shown = preview(pl.DataFrame({"title": [text], "other": ["b"]}), ["title", "other"]).md_str
+    shown = preview(pl.DataFrame({"source": [text], "other": ["b"]}), ["source", "other"]).md_str
     assert shown is not None
     tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(shown)
     kinds = [child.type for token in tokens for child in token.children or ()]
@@ -38,6 +38,6 @@ def test_a_cell_shows_its_text_and_nothing_else(text: str) -> None:
 
 
 def test_control_characters_are_shown_as_escapes() -> None:
-    shown = preview(pl.DataFrame({"title": ["a\x1b[2J\u202eb"]}), ["title"]).md_str or ""
+    shown = preview(pl.DataFrame({"source": ["a\x1b[2J\u202eb"]}), ["source"]).md_str or ""
     assert shown.isprintable() or shown.replace("\n", "").isprintable()
     assert "x1b" in shown

@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from podcast_assets.common.log_lines import json_formatter, log_context
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.build import build_definitions
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.short_clip import drop_clip
 
@@ -50,6 +55,44 @@ def test_a_traceback_stays_in_its_line() -> None:
 
 def test_text_of_others_cannot_make_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert line(record('a "title"\n{"level": "info"}'))["message"] == 'a "title"\n{"level": "info"}'
+
+
+def test_the_level_of_the_settings_holds_in_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Dagster sets the level of its configuration, INFO here, at the start of each run."""
+    log = logging.getLogger("podcast_assets.some")
+    monkeypatch.setattr(log, "level", logging.NOTSET)
+
+    @dg.op
+    def talk() -> None:
+        log.debug("a detail")
+        log.info("usual")
+        try:
+            raise ValueError("odd\nerror")
+        except ValueError:
+            log.warning("strange", exc_info=True)
+
+    @dg.job
+    def some_job() -> None:
+        talk()
+
+    def run(level: str) -> list[str]:
+        settings = Settings(log_level=level, store=str(tmp_path))  # type: ignore[arg-type]
+        definitions = build_definitions(settings)
+        python_logs = {"managed_python_loggers": ["podcast_assets"], "python_log_level": "INFO"}
+        with dg.instance_for_test({"python_logs": python_logs}) as instance:
+            job = dg.JobDefinition(graph_def=some_job.graph, logger_defs=dict(definitions.loggers or {}))
+            job.execute_in_process(instance=instance, run_config={"loggers": {"terminal": {}}})
+        return capsys.readouterr().err.splitlines()
+
+    assert run("info") == ["usual", "warning: strange"]
+    assert run("WARNING") == ["warning: strange"]
+    lines = run("debug")
+    assert any(re.fullmatch(r"\d\d:\d\d:\d\d debug: a detail", line) for line in lines)
+    assert any('Started execution of step "talk"' in line for line in lines)
+    assert "    ValueError: odd" in lines, "indented, so that it does not look like a record"
+    assert run("info") == ["usual", "warning: strange"]
 
 
 @pytest.mark.usefixtures("dagster_home")

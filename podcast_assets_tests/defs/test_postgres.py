@@ -10,6 +10,7 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import POSTGRES, prepare_home
+from podcast_assets.defs.runs.history import remove_texts
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.defs.stub_deployment import StubDeployment, named, wait_for
 from podcast_assets_tests.servers.postgres import Postgres, postgres
@@ -65,6 +66,30 @@ def test_runs_and_slots_are_in_the_database(tmp_path: Path, server: Postgres, mo
         assert run is not None
         assert run.status == dg.DagsterRunStatus.SUCCESS
     assert not list(home.rglob("*.db"))
+
+
+def test_texts_of_earlier_versions_are_removed_from_the_database(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "to be restored")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    shown = dg.MetadataValue.md("| segment_id | text |\n|---|---|\n| one | what was said |")
+    with dg.DagsterInstance.from_config(
+        str(prepare_home(Settings(dagster_home=tmp_path / "home"), POSTGRES))
+    ) as instance:
+        for batch in ("one", "two"):
+            metadata = {"words": 3, "segments": shown}
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization("transcripts", partition=batch, metadata=metadata)
+            )
+        assert remove_texts(instance, ["two"]) == 1
+        events = instance.fetch_materializations(dg.AssetKey("transcripts"), limit=5).records
+        left = {e.partition_key: set(e.asset_materialization.metadata) for e in events if e.asset_materialization}
+        assert left == {"one": {"words", "segments"}, "two": {"words"}}
+        latest = instance.get_latest_materialization_event(dg.AssetKey("transcripts"))
+        assert latest is not None
+        assert "what was said" not in str(latest)
 
 
 @pytest.fixture(scope="module")

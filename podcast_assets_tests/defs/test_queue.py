@@ -94,6 +94,8 @@ def test_the_webhook_gets_the_outcome_of_each_run(deployment: StubDeployment, ho
     assert failure is not None
     assert success is not None
     assert failure["error"] == "raw_audio: batch bad-one: it is bad"
+    assert "batch bad-one: it is bad" in failure["traceback"]
+    assert told("started", "good-one")
     assert failure["job"] == "podcast_dataset"
     assert failure["source"] == "sensor"
     assert failure["will_retry"] is False
@@ -135,6 +137,12 @@ def test_a_stuck_run_ends_and_frees_its_slot(deployment: StubDeployment) -> None
             return instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
 
     wait_for("its slot", free)
+
+    def tried_again() -> bool:
+        with deployment.instance() as instance:
+            return bool(instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run.run_id})))
+
+    wait_for("the run that repeats it", tried_again)
 
 
 def test_a_hundred_batches_are_requested_cancelled_and_resumed(deployment: StubDeployment) -> None:

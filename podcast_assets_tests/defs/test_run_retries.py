@@ -1,6 +1,8 @@
 """Which failed runs are tried again: what Dagster's own database did to a run, and not what its assets did."""
 
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,11 @@ import pytest
 import sqlalchemy.engine
 import sqlalchemy.event
 import sqlalchemy.exc
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import DagsterEvent
 from dagster._core.execution.plan.active import ActiveExecution
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import filter_runs_to_should_retry
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import batch_asset
@@ -88,6 +94,47 @@ def test_the_database_may_raise_in_an_asset_too(instance: dg.DagsterInstance, tm
     cut = sqlalchemy.exc.OperationalError("SELECT 1", {}, Exception("server closed the connection unexpectedly"))
     assert not materialize(instance, raw_audio_that(cut), tmp_path, tags={RETRIED: "false"})
     assert will_retry(instance)
+
+
+def started_long_ago(instance: dg.DagsterInstance) -> str:
+    """A run that began before its limit, dagster/max_runtime; returns its id."""
+
+    @dg.job
+    def some_job() -> None: ...
+
+    run = instance.create_run_for_job(some_job, tags={"dagster/max_runtime": "3600"})
+    for kind in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START):
+        event = DagsterEvent(kind.value, job_name=run.job_name)
+        instance.report_dagster_event(event, run.run_id, timestamp=time.time() - 7200)
+    return run.run_id
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_run_over_its_time_is_ended_and_tried_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, says_so: bool
+) -> None:
+    """By Dagster's own monitoring and retries; also where the run's process reports its interruption after the daemon has."""
+    run_id = started_long_ago(instance)
+    monkeypatch.setattr(instance.run_launcher, "terminate", lambda run_id: True)
+    record = instance.get_run_record_by_id(run_id)
+    assert record is not None
+    check_run_timeout(instance, record, logging.getLogger(__name__), instance.run_monitoring_max_runtime_seconds)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    if says_so:
+        instance.report_run_canceled(run)
+    failures = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    assert any("Exceeded maximum runtime of 3600 seconds" in f.event_log_entry.message for f in failures)
+    (again,) = filter_runs_to_should_retry([instance.get_run_by_id(run_id) or run], instance)
+    assert again.run_id == run_id
+
+
+def test_an_interruption_is_no_error_of_an_asset(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """Otherwise a run that is ended because it hangs would be tagged as one that would fail again."""
+    interrupted = raw_audio_that(DagsterExecutionInterruptedError())  # type: ignore[arg-type]
+    assert not materialize(instance, interrupted, tmp_path)
+    assert RETRIED not in last_run(instance).tags
 
 
 @pytest.fixture(scope="module")

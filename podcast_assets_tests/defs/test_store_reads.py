@@ -83,7 +83,15 @@ def test_no_stage_reads_a_table_twice(
         reads[key] += 1
         return original(self, key, columns)
 
+    list_names = Store.names
+
+    def spy_on_names(self: Store, folder: str) -> set[str]:
+        if folder.startswith("discards/"):
+            reads[folder] += 1
+        return list_names(self, folder)
+
     monkeypatch.setattr(Store, "read_noted_table", spy)
+    monkeypatch.setattr(Store, "names", spy_on_names)
     instance.add_dynamic_partitions(BATCHES, ["one"])
     settings = Settings(
         store=str(clip_copy.store.root),
@@ -101,5 +109,6 @@ def test_no_stage_reads_a_table_twice(
         materialize(instance, settings, asset, partition_key="one")
         name = asset.key.to_user_string()
         assert reads[table_key(name, "one")], f"{name} reads its own table, to resume"
+        assert reads["discards/one"] == 1, f"{name} leaves out what was discarded"
         repeated[name] = sorted(key for key, times in reads.items() if times > 1)
     assert not any(repeated.values()), repeated

@@ -15,7 +15,7 @@ class ComputeSettings(SettingsGroup):
     prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
     compute: Literal["local", "ray"] = Field(
         default="local",
-        description="Where stages compute: in the run's own process, or on Ray workers (docs/guides/gpus.md).",
+        description="Where stages compute: on this machine, in the run's own process, or on Ray workers (docs/guides/gpus.md).",
     )
     ray_address: str | None = Field(
         default=None,
@@ -34,10 +34,12 @@ class ComputeSettings(SettingsGroup):
         default=None,
         description="GPUs of this machine that may be used, such as 0,2. Unset: all that CUDA_VISIBLE_DEVICES shows.",
     )
-    timeout: float = Field(
-        default=7200.0,
+    timeout: float | None = Field(
+        default=None,
         gt=0,
-        description="Seconds that a Ray worker may take for one episode; then the worker is ended and the episode fails.",
+        description="Seconds that a worker may take without finishing an episode; then it is ended and the episode fails. Unset: "
+        "7200 on Ray; none in the run's own process. If it is set there, stages that load models run in a child process each, "
+        "which can be ended.",
     )
 
     _check_ray_address = field_validator("ray_address")(check_without_secrets)

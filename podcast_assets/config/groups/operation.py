@@ -12,6 +12,8 @@ from podcast_assets.config.groups.group import DEPLOYMENT, SettingsGroup
 
 MIN_SECRET_LENGTH = 16
 """Fewest characters of a secret: 64 bits if they are hexadecimal digits."""
+WEBHOOK_EVENTS = ("started", "success", "failure", "canceled")
+"""Statuses of runs that the webhook may be notified of."""
 
 
 class RetentionSettings(SettingsGroup):
@@ -31,6 +33,13 @@ class RetentionSettings(SettingsGroup):
     )
     retry_fallbacks: bool = Field(
         default=False, description="For one run: process again what a fallback made because the first engine failed."
+    )
+    redo_hours: float = Field(
+        json_schema_extra=DEPLOYMENT,
+        default=10.0,
+        ge=0,
+        description="Hours of finished audio that may be processed again unasked, because the version or the engines are not those "
+        "that made it. Above it, commands ask, and the sensor and the nightly retry hold back such batches. inf: never ask.",
     )
 
 
@@ -82,13 +91,24 @@ class DagsterSettings(SettingsGroup):
     webhook_url: HttpUrl | None = Field(
         json_schema_extra=DEPLOYMENT,
         default=None,
-        description="URL that is called at the end of every run. Unset: none. Only its host is shown.",
+        description="URL that is called when a run starts and when it ends. Unset: none. Only its host is shown.",
+    )
+    webhook_events: str = Field(
+        json_schema_extra=DEPLOYMENT,
+        default=",".join(WEBHOOK_EVENTS),
+        description="Of which events the webhook is notified: some of started, success, failure, canceled.",
     )
     webhook_secret: SecretStr | None = Field(
         json_schema_extra=DEPLOYMENT,
         default=None,
         description="Signs webhook requests (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least 16 "
         "characters. Never shown or logged.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        json_schema_extra=DEPLOYMENT,
+        default="info",
+        description="Least severe log records that are shown and stored with runs. `debug` adds times, tracebacks of failed "
+        "episodes and Dagster's events; `podcast-assets -v` sets it for one command.",
     )
     log_format: Literal["text", "json"] = Field(
         json_schema_extra=DEPLOYMENT,
@@ -106,6 +126,11 @@ class DagsterSettings(SettingsGroup):
 
     _check_crons = field_validator("retry_cron", "janitor_cron", "statistics_cron")(check_cron)
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower_level(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value  # other programs write DEBUG
+
     @field_validator("webhook_secret")
     @classmethod
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
@@ -121,6 +146,19 @@ class DagsterSettings(SettingsGroup):
             except ValueError:  # not chained, because it would show part of the secret
                 raise ValueError("begins with whsec_, and what follows is not base64") from None
         return value
+
+    @field_validator("webhook_events")
+    @classmethod
+    def _check_events(cls, value: str) -> str:
+        given = [name for part in value.split(",") if (name := part.strip().lower())]
+        if not given or not set(given) <= set(WEBHOOK_EVENTS):
+            raise ValueError(f"must be some of {', '.join(WEBHOOK_EVENTS)}, separated by commas")
+        return ",".join(given)
+
+    @property
+    def webhook_statuses(self) -> frozenset[str]:
+        """Statuses of runs that the webhook is notified of."""
+        return frozenset(self.webhook_events.split(","))
 
     @model_validator(mode="after")
     def _check_webhook(self) -> Self:

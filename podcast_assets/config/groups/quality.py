@@ -14,7 +14,7 @@ class QualitySettings(SettingsGroup):
 
     policy: str = Field(
         default="asr",
-        description="Policy that decides which segments are kept: all, asr, emilia, tts, or the path of a TOML file "
+        description="Policy that decides which segments are kept: all, asr, buckets, emilia, tts, or the path of a TOML file "
         "(docs/guides/policies.md).",
     )
     dnsmos_hop: float = Field(

@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import math
-import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +18,11 @@ from podcast_assets.defs.checks.tables import SPECS, Verdict, all_accounted, no_
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import record_process
+from podcast_assets.defs.runs.progress import report_progress
 from podcast_assets.defs.runs.retries import disable_retry, retry_only_database_errors
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.discarded import expected_episodes, without_discarded
-from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.requirements import StageWithEngine
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
@@ -33,9 +31,6 @@ from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.discard_records import read_batch_discards
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, TABLE_STAGES
 from podcast_assets.store.store import Store
-
-PROGRESS_SECONDS = 2.0
-"""Minimum time between two lines of progress. Each is a row in Dagster's database, which takes SQLite 10 to 20 ms."""
 
 OPTIONAL = "podcast/optional"
 """Tag of optional assets, which a complete batch need not have; its value is the asset's name."""
@@ -217,7 +212,7 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
 
 
 def upstream_audio(store: Store, batch: str) -> pl.DataFrame:
-    """Read the rows of `raw_audio` without discarded episodes, for the assets that seal shards.
+    """Read the rows of `raw_audio` without discarded episodes, for the assets that seal shards: `do_stage` need not know them.
 
     Raises:
         BadInput: as `upstream`, or a discard record is invalid.
@@ -251,7 +246,7 @@ def stage_result(
         metadata: further metadata.
         verdicts: verdicts of further checks by name.
     """
-    wanted = expected_episodes(expected, committed, read_batch_discards(store, run.batch))
+    wanted = expected_episodes(expected, committed, run.discarded)
     return BatchResult(
         metadata={**table_facts(store, run.stage.asset, run.batch, committed.rows), **run_facts(run), **metadata},
         verdicts={
@@ -271,6 +266,7 @@ def do_stage(
     store: Store,
     compute: Compute,
     committed: CommittedTable | None = None,
+    discarded: Mapping[str, str] | None = None,
 ) -> StageRun:
     """Run a stage with these settings, and log its progress in Dagster. Discarded episodes that are not done are left out.
 
@@ -283,32 +279,22 @@ def do_stage(
         store: the store.
         compute: workers of the stage.
         committed: table of the last run; read from the store if missing.
+        discarded: discarded episodes of the batch, with the reason; read from the store if missing.
     """
-    if discarded := read_batch_discards(store, batch):
+    discarded = read_batch_discards(store, batch) if discarded is None else discarded
+    if discarded:
         committed = CommittedTable.read(store, stage.asset, batch) if committed is None else committed
         episodes = without_discarded(stage, episodes, committed, discarded)
-    return run_stage(
+    run = run_stage(
         stage,
         batch,
         episodes,
         store,
         compute,
         committed=committed,
-        report=log_progress(context.log),
+        report=report_progress(context),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )
-
-
-def log_progress(log: dg.DagsterLogManager) -> Report:
-    """Log progress after the first and the last episode, and otherwise every `PROGRESS_SECONDS` at most."""
-    written = -math.inf
-
-    def report(progress: Progress) -> None:
-        nonlocal written
-        handled, now = progress.done + progress.failed, time.monotonic()
-        if handled in (1, progress.total) or now - written >= PROGRESS_SECONDS:
-            log.info(str(progress), extra={"episode": progress.last})
-            written = now
-
-    return report
+    run.discarded = discarded
+    return run

@@ -21,9 +21,10 @@ from podcast_assets.speech.diarizer_choice import DIARIZER
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.diarize import SPEAKER_TRACKS, Diarize
-from podcast_assets.stages.episode_overrides import diarizer, speaker_bounds
-from podcast_assets.stages.profiles import diarizer_choice
+from podcast_assets.stages.engine_choices import diarizer_choice
+from podcast_assets.stages.episode_overrides import apply_overrides, diarizer, speaker_bounds
 from podcast_assets.stages.speech_input import by_episode, episodes
+from podcast_assets.store.override_records import OVERRIDE_RECORDS
 
 
 @batch_asset(
@@ -47,7 +48,7 @@ def diarized_segments(
         stage = replace(any_batch, batch=batch)
         audio = upstream(opened_store, "raw_audio", batch).rows
         todo = episodes(
-            audio,
+            apply_overrides(audio, OVERRIDE_RECORDS.read_batch(opened_store, batch)),
             lambda row: {
                 **speaker_bounds(row["metadata"], settings),
                 "segmentation": preset.model_dump(),

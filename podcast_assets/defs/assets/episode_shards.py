@@ -69,7 +69,9 @@ def episode_shards(
             todo,
             whole,
             settings,
-            run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
+            run=lambda before: do_stage(
+                context, settings, stage, batch, todo, opened_store, compute, before, discarded={}
+            ),
             table=lambda placements: sealing.episodes_table(placements, whole),
             other_grains={"hf_shards": in_shards.rows},
         )

@@ -9,7 +9,7 @@ import polars as pl
 
 from podcast_assets.common.printable import printable
 from podcast_assets.stages.results import StageRun
-from podcast_assets.store.schema import TABLES
+from podcast_assets.store.schema import TABLES, TEXT_COLUMNS
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.transcripts.pages import escape_markdown
 
@@ -49,7 +49,15 @@ def run_facts(run: StageRun) -> dict[str, Any]:
 
 
 def preview(table: pl.DataFrame, columns: Sequence[str], *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """Render the first rows as a Markdown table, with long texts cut off."""
+    """Render the first rows as a Markdown table, with long values cut off.
+
+    Dagster keeps events for ever, and a takedown would have to change those with texts.
+
+    Raises:
+        ValueError: a column holds what people said, or a title.
+    """
+    if shown := TEXT_COLUMNS.intersection(columns):
+        raise ValueError(f"events must not contain {', '.join(sorted(shown))}")
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(_cell(v) for v in row)} |" for row in table.select(columns).head(rows).iter_rows()]
     if table.height > rows:

@@ -65,7 +65,9 @@ def hf_shards(
             todo,
             content,
             settings,
-            run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
+            run=lambda before: do_stage(
+                context, settings, stage, batch, todo, opened_store, compute, before, discarded={}
+            ),
             table=lambda placements: sealing.shards_table(placements, content, scored.rows),
         )
         rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures

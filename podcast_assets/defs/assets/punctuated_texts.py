@@ -36,7 +36,7 @@ def punctuated_texts(
     def work(batch: str) -> BatchResult:
         audio, texts = (upstream(opened_store, asset, batch).rows for asset in ("raw_audio", "transcripts"))
         todo = episodes_to_punctuate(audio, texts)
-        shown = ["segment_id", "text_punctuated"]
+        shown = ["segment_id", "engine"]
         return run_optional_stage(context, settings, stage, batch, todo, opened_store, compute, columns=shown)
 
     with computing(stage, settings) as compute:

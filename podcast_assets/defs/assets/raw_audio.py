@@ -9,7 +9,7 @@ import polars as pl
 
 from podcast_assets.common import plots
 from podcast_assets.common.warned import BatchWarning
-from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, log_progress, materialize_batches
+from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import (
     durations_agree,
@@ -19,6 +19,7 @@ from podcast_assets.defs.checks.tables import (
     no_warnings,
 )
 from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.defs.runs.progress import report_progress
 from podcast_assets.intake.archives.limits import ArchiveLimits
 from podcast_assets.intake.arrivals import default_metadata, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
@@ -68,8 +69,9 @@ def raw_audio(
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(opened_store, batch)
         before = CommittedTable.read(opened_store, "raw_audio", batch)
+        discarded = read_batch_discards(opened_store, batch)
         fetched = (
-            download_list(opened_store, arrival, settings, before, log_progress(context.log))
+            download_list(opened_store, arrival, settings, before, report_progress(context), discarded=discarded)
             if arrival.is_list
             else None
         )
@@ -98,6 +100,7 @@ def raw_audio(
             opened_store,
             compute,
             before,
+            discarded,
         )
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
@@ -105,7 +108,7 @@ def raw_audio(
         held = {r.file.stored.sha256: r.episode_id for r in reversed(found) if r.duplicate_of is None}
         also_in = duplicates.register_content(opened_store, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
-        rows = skip_discarded_files(rows, read_batch_discards(opened_store, batch))
+        rows = skip_discarded_files(rows, discarded)
         rows = with_defaults(rows, default_metadata(opened_store, arrival))
         of_batch = [*joined.unused, *(fetched.warnings if fetched else ())]
         warnings = batch_warnings({"raw_audio": run.commit(opened_store, rows, of_batch)})
@@ -132,9 +135,7 @@ def raw_audio(
                 "warnings": preview(warnings_table(warnings), ["kind", "source", "message"], rows=50),
                 "containers": counts(dict(done["container"].value_counts().iter_rows())),
                 "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
-                "episodes": preview(
-                    done, ["source", "title", "duration", "codec", "sample_rate", "channels", "license"]
-                ),
+                "episodes": preview(done, ["source", "duration", "codec", "sample_rate", "channels", "license"]),
                 "durations": picture(
                     plots.draw_bars(
                         [(s, d) for s, d in done.select("source", "duration").head(40).iter_rows()], label="seconds"

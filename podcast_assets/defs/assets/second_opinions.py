@@ -12,6 +12,8 @@ from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.second_opinion import SecondOpinion
 from podcast_assets.stages.stage import Episode
+from podcast_assets.store.episode_records import Record
+from podcast_assets.store.override_records import OVERRIDE_RECORDS
 
 
 @batch_asset(
@@ -35,14 +37,19 @@ def second_opinions(
         return skip_unrequested(context, store, "PODCAST_SECOND_TRANSCRIBER")
     stage = SecondOpinion(opened_store, engine)
 
+    def languages_of(batch: str) -> dict[str, Record]:
+        """Override records of a batch without their transcribers, which are those of the first opinion."""
+        records = OVERRIDE_RECORDS.read_batch(opened_store, batch)
+        return {episode: record | {"transcriber": None} for episode, record in records.items()}
+
     def work(batch: str) -> BatchResult:
         audio, diarized = (
             upstream(opened_store, "raw_audio", batch).rows,
             upstream(opened_store, "diarized_segments", batch),
         )
         texts = upstream(opened_store, "transcripts", batch).rows
-        todo = _in_known_language(episodes_to_transcribe(audio, diarized, settings), texts)
-        shown = ["segment_id", "text", "language"]
+        todo = _in_known_language(episodes_to_transcribe(audio, diarized, settings, languages_of(batch)), texts)
+        shown = ["segment_id", "language", "engine"]
         return run_optional_stage(context, settings, stage, batch, todo, opened_store, compute, columns=shown)
 
     with computing(stage, settings) as compute:

@@ -1,6 +1,8 @@
 """Asset `transcripts`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -21,13 +23,16 @@ from podcast_assets.defs.assets.facts import counts, picture, preview
 from podcast_assets.defs.checks.tables import languages_agree, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
+from podcast_assets.speech.routing import TRANSCRIBER
 from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.engine_choices import transcriber_choice
 from podcast_assets.stages.episode_names import name_tracks
-from podcast_assets.stages.episode_overrides import hints
+from podcast_assets.stages.episode_overrides import apply_overrides, hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.override_records import OVERRIDE_RECORDS
 from podcast_assets.store.schema import SEGMENTS, empty_table, schema
 from podcast_assets.store.store import Store, transcript_key
 
@@ -47,7 +52,9 @@ def transcripts(
     The transcript of every episode is also written as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
     opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
-    stage = Transcribe(opened_store, Transcribe.engine_of(profile))
+    overrides = {batch: OVERRIDE_RECORDS.read_batch(opened_store, batch) for batch in context.partition_keys}
+    chosen = [record["transcriber"] for records in overrides.values() for record in records.values()]
+    stage = Transcribe(opened_store, transcriber_choice(settings, profile, filter(None, chosen)))
     named = settings.text_language_model
     identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
@@ -58,9 +65,8 @@ def transcripts(
             upstream(opened_store, "diarized_segments", batch),
         )
         segments = diarized.rows
-        run = do_stage(
-            context, settings, stage, batch, episodes_to_transcribe(audio, diarized, settings), opened_store, compute
-        )
+        todo = episodes_to_transcribe(audio, diarized, settings, overrides[batch])
+        run = do_stage(context, settings, stage, batch, todo, opened_store, compute)
         rows = add_text_language(run.table(), identifier)
         files = write_transcripts(opened_store, batch, audio, segments, rows, list(run.done), profile.note)
         committed = run.commit(opened_store, rows)
@@ -85,7 +91,8 @@ def transcripts(
                 "text_language_by": identifier.label,
                 "languages": counts({str(k): v for k, v in rows["language"].value_counts().iter_rows()}),
                 "transcript_files": files,
-                "segments": preview(rows, ["segment_id", "text", "language", "avg_logprob"]),
+                "transcripts": dg.MetadataValue.path(str(opened_store.path(f"transcripts/{batch}"))),
+                "segments": preview(rows, ["segment_id", "language", "avg_logprob", "flags"]),
                 "confidence": picture(
                     plots.draw_histograms(
                         [("avg_logprob", rows["avg_logprob"].drop_nulls().to_list())], label="mean log probability"
@@ -104,16 +111,28 @@ def transcripts(
         return materialize_batches(context, store, work)
 
 
-def episodes_to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
-    """Return the work items of the diarized episodes: their segments, language and hints."""
+def episodes_to_transcribe(
+    audio: pl.DataFrame, diarized: CommittedTable, settings: Settings, overrides: Mapping[str, Mapping[str, Any]]
+) -> list[Episode]:
+    """Return the work items of the diarized episodes: their segments, language and hints, and their transcriber if one was chosen.
+
+    Args:
+        audio: rows of `raw_audio`.
+        diarized: table of `diarized_segments`.
+        settings: settings of the run.
+        overrides: episode → override record.
+    """
     spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
     nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+    chosen = {episode: record["transcriber"] for episode, record in overrides.items() if record["transcriber"]}
     return episodes(
-        audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
+        apply_overrides(audio, overrides).filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
         lambda row: {
             "language": row["language"] or settings.language,
             "hints": hints(row["metadata"], settings),
             "segments": spoken.get(row["episode_id"], nothing),
+            # only where there is one: other episodes are not transcribed again
+            **({TRANSCRIBER: chosen[row["episode_id"]]} if row["episode_id"] in chosen else {}),
         },
     )
 

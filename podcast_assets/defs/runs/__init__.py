@@ -1,1 +1,1 @@
-"""How runs are launched, tagged, retried, monitored and deleted."""
+"""How runs are launched, tagged, retried and monitored, and what their events show."""

@@ -36,9 +36,21 @@ def summarize_error(error: ErrorInfo | None) -> str:
     Dagster wraps errors in its own. The summary is of the first error in the chain that this project raised, or else of the root
     cause.
     """
-    while error is not None and error.cause is not None and error.cls_name not in _PROJECT_ERRORS:
-        error = error.cause
+    error = _find_own_error(error)
     if error is None:
         return "failed"
     lines = error.message.strip().splitlines() or [error.cls_name or "failed"]
     return lines[0].split(f"{error.cls_name}: ", 1)[-1]
+
+
+def traceback_lines(error: ErrorInfo | None) -> list[str]:
+    """Return the lines of the traceback of the error that `summarize_error` summarizes, and its message as the last ones."""
+    error = _find_own_error(error)
+    return "".join([*error.stack, error.message]).rstrip().splitlines() if error else []
+
+
+def _find_own_error(error: ErrorInfo | None) -> ErrorInfo | None:
+    """Return the first error in the chain that this project raised, or else the root cause."""
+    while error is not None and error.cause is not None and error.cls_name not in _PROJECT_ERRORS:
+        error = error.cause
+    return error

@@ -1,35 +1,39 @@
-"""Deletion of past runs. A takedown deletes those of its batches, because their events show previews of texts and titles."""
+"""Removal of texts and titles from the events of past runs.
 
+Events of this version contain neither. Those of earlier versions show the beginning of them in tables, as metadata of
+materializations. A takedown removes these tables from the events of its batches, and no run, materialization or other metadata.
+"""
+
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
-from podcast_assets.defs.partitions import BATCHES, UNFINISHED, batches_in_run
+from podcast_assets.defs.dagster_internals import rewrite_materializations
+from podcast_assets.store.schema import TEXT_COLUMNS
+from podcast_assets.store.stage_names import TABLE_STAGES
+
+_TABLE_WITH_TEXTS = re.compile(rf"\|(?: \w+ \|)* (?:{'|'.join(sorted(TEXT_COLUMNS))}) \|")
+"""Header of a Markdown table (`preview`) with a column of texts or titles."""
 
 
-@dataclass(frozen=True)
-class DeletedRuns:
-    """Result of deleting runs."""
-
-    deleted: int
-    busy: list[str]
-    """Ids of unfinished runs, which are not deleted."""
-
-
-def delete_runs(instance: dg.DagsterInstance, batches: Collection[str], *, dry_run: bool = False) -> DeletedRuns:
-    """Delete the finished runs of batches with their events and logs. Their results in the store are kept.
+def remove_texts(instance: dg.DagsterInstance, batches: Collection[str], *, dry_run: bool = False) -> int:
+    """Remove the tables with texts or titles from the materializations of batches.
 
     Args:
-        instance: instance to delete runs from.
-        batches: a run is deleted if any of its batches is among these.
-        dry_run: only count the runs.
+        instance: instance with the events.
+        batches: partitions of these events.
+        dry_run: only count them.
+
+    Returns:
+        Number of events with such a table.
     """
-    order = list(instance.get_dynamic_partitions(BATCHES))
-    matching = [run for run in instance.get_runs() if set(batches).intersection(batches_in_run(run, order))]
-    busy = [run.run_id for run in matching if run.status in UNFINISHED]
-    for run in matching:
-        if run.run_id not in busy and not dry_run:
-            instance.compute_log_manager.delete_logs(prefix=[run.run_id])
-            instance.delete_run(run.run_id)
-    return DeletedRuns(len(matching) - len(busy), busy)
+    return rewrite_materializations(
+        instance, [dg.AssetKey(a) for a in TABLE_STAGES], sorted(batches), _without_texts, dry_run=dry_run
+    )
+
+
+def _without_texts(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Metadata of a materialization without the tables that show texts or titles."""
+    return [e for e in entries if not _TABLE_WITH_TEXTS.match(e["entry_data"].get("md_str") or "")]

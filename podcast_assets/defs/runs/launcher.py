@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 
 from podcast_assets.defs.dagster_internals import RunHealth, RunWorkerStatus, instance_of
-from podcast_assets.defs.runs.process import ProcessNotRecorded, process_of
+from podcast_assets.defs.runs.process import ProcessNotRecorded, is_of_command, process_of
 
 GRACE_SECONDS = 60.0
 """Time between the interrupt of a run and its kill, for computations that end by themselves."""
@@ -48,13 +48,21 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return RunHealth(RunWorkerStatus.RUNNING)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupt a run, and kill its process if it is alive after `GRACE_SECONDS`, because a driver call may never return."""
+        """Interrupt a run, and kill its process if it is alive after `GRACE_SECONDS`, because a driver call may never return.
+
+        The run of a command, such as `podcast-assets run`, ends with the command, which no code server started.
+        """
         run = instance_of(self).get_run_by_id(run_id)
         try:
             process = process_of(run) if run and not run.is_finished else None
         except LookupError:
             process = None
-        ended = super().terminate(run_id)
+        if run and process and is_of_command(run):
+            instance_of(self).report_run_canceling(run)
+            process.terminate()
+            ended = True
+        else:
+            ended = super().terminate(run_id)
         if process is not None:
             timer = threading.Timer(GRACE_SECONDS, _kill, (process, run_id))
             timer.daemon = True

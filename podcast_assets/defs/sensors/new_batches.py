@@ -1,5 +1,6 @@
 """Sensor that requests a run for every new or changed batch under `incoming/`."""
 
+import functools
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +12,8 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.jobs import JOB
 from podcast_assets.defs.partitions import add_batches, busy_batches
+from podcast_assets.defs.queue_pause import skip_while_paused
+from podcast_assets.defs.redo_guard import HeldBatches, hold_redo
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags
 from podcast_assets.intake.arrivals import BatchSighting, Incoming, find_settled, list_incoming
@@ -129,6 +132,8 @@ def new_batches(
     context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
     """Request a run for every new or changed batch. A failed listing fails the tick and is never taken for an empty one."""
+    if paused := skip_while_paused(context.instance):
+        return paused
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
@@ -139,21 +144,31 @@ def new_batches(
         cursor = Cursor()
     # batches that no earlier tick has seen can only be ready if a marker declares them complete
     declared = any(a.is_declared and cursor.requested.get(b) != a.signature for b, a in incoming.arrivals.items())
-    busy = busy_batches(context.instance) if cursor.seen or declared else ()
+    busy = busy_batches(context.instance) if cursor.seen or declared else set[str]()
+    held = HeldBatches()
     started, searching = time.time(), True
     tick = Tick({}, [], cursor)
     while searching:
-        tick = plan_tick(
+        plan = functools.partial(
+            plan_tick,
             incoming,
             tick.cursor,
             now=started,
             minimum_age=settings.settle_seconds,
-            busy=busy,
             require_ready=settings.require_ready,
         )
-        searching = len(tick.requests) == REQUESTS_PER_TICK and time.time() - started < SEARCH_SECONDS
-        tick = tick.without_materialized(known_arrivals(context.instance, list(tick.requests)))
+        while True:  # what is held waits as busy batches do, and keeps no other batch waiting
+            in_time = time.time() - started < SEARCH_SECONDS
+            tick = plan(busy=busy if in_time else incoming.arrivals.keys())
+            searching = len(tick.requests) == REQUESTS_PER_TICK and in_time
+            tick = tick.without_materialized(known_arrivals(context.instance, list(tick.requests)))
+            found = hold_redo(context.instance, settings, store.get(), list(tick.requests))
+            if not found.batches:
+                break
+            held, busy = found, busy | found.batches
         searching = searching and not tick.requests
+    if held.message and tick.requests:
+        context.log.warning(held.message)
     for batch in tick.changed:
         context.log.info(f"batch {batch} has changed and runs again; unchanged episodes are not processed again")
     if tick.requests:
@@ -164,7 +179,7 @@ def new_batches(
         context.update_cursor(new_cursor)
         waiting = ", ".join(sorted(tick.cursor.seen)[:10])
         return dg.SkipReason(
-            f"waiting for batches to stop changing and for their runs to end: {waiting}"
+            held.message or f"waiting for batches to stop changing and for their runs to end: {waiting}"
             if waiting
             else "nothing new under incoming/"
         )
