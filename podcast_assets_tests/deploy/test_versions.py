@@ -29,6 +29,8 @@ def test_images_are_of_this_version() -> None:
         KUBERNETES / "fetch-models.yaml",
         KUBERNETES / "overlays/ray/rayjob.yaml",
         DEPLOY / "images/Dockerfile",
+        DEPLOY / "compose/compose.yaml",
+        DEPLOY / "compose/gpu.yaml",
     ]:
         versions = set(re.findall(r"podcast-assets(?:-gpu)?:(\S+)", path.read_text()))
         assert versions == {own_version()}, path
