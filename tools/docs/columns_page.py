@@ -57,6 +57,10 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         "Counts for `podcast-assets stats`: several rows per batch. It is counted again if it is removed.",
     ),
     "takedowns/": (schema_beside.TAKEDOWNS, "One record per takedown. It never holds content."),
+    "overrides/": (
+        schema_beside.OVERRIDES,
+        "One record per episode that `podcast-assets process` gave engines of its own; `--undo` removes it.",
+    ),
     "discards/": (schema_beside.DISCARDS, "One record per episode that was discarded; `--undo` removes it."),
     "episodes/<batch>.parquet": (
         schema_beside.RELEASED_EPISODES,
