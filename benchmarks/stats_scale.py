@@ -35,7 +35,7 @@ from podcast_assets.stages.statistics.totals import compute_statistics
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, Columns, make_table
 from podcast_assets.store.stage_names import STAGES
-from podcast_assets.store.statistics_table import KEY
+from podcast_assets.store.statistics_table import KEY, TOTALS_KEY
 from podcast_assets.store.store import Store
 
 EPISODES, SECONDS = 64, 2400.0
@@ -163,7 +163,11 @@ def measure(root: Path, arguments: argparse.Namespace) -> None:
         os.sync()
         _CACHES.write_text("3")
 
-    report("first count", ask, lambda _: store.remove(KEY), 1)
+    def forget(_round: int) -> None:
+        store.remove(TOTALS_KEY)
+        store.remove(KEY)
+
+    report("first count", ask, forget, 1)
     several = range(arguments.rounds)
     report("in a process, nothing changed", ask, settle, len(several))
     report(

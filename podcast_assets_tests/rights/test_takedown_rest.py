@@ -17,7 +17,7 @@ from podcast_assets.speech.linking import LINKED
 from podcast_assets.stages.statistics.refresh import refresh_statistics
 from podcast_assets.store.schema import RAW_AUDIO, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
-from podcast_assets.store.statistics_table import read_statistics
+from podcast_assets.store.statistics_table import read_statistics, read_totals
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
 from podcast_assets_tests import conftest
@@ -124,6 +124,7 @@ def test_no_name_of_it_stays_in_the_statistics(store: Store) -> None:
     assert read_statistics(store).versions.keys() == {"one", "two"}
     down(store, "e1")
     assert set(read_statistics(store).rows["podcast"].drop_nulls()) == {"Open Coffee"}
+    assert not read_totals(store).versions
 
 
 DERIVED = {"fingerprints/one.parquet": FINGERPRINTS, "near_duplicates/two.parquet": NEAR_DUPLICATES, voices.KEY: LINKED}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from podcast_assets.common.errors import StoreTrouble
@@ -14,12 +15,13 @@ from podcast_assets.rights.discard import discard, undo_discard
 from podcast_assets.stages.failure_reasons import LONGEST_REASON, failure_reason
 from podcast_assets.stages.overview import batch_rows
 from podcast_assets.stages.statistics import refresh
+from podcast_assets.stages.statistics.groups import GROUPS
 from podcast_assets.stages.statistics.queue import count_queue
 from podcast_assets.stages.statistics.refresh import refresh_statistics
 from podcast_assets.stages.statistics.totals import Statistics, compute_statistics
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
-from podcast_assets.store.statistics_table import KEY
+from podcast_assets.store.statistics_table import KEY, TOTALS_KEY, read_totals
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure
 
@@ -156,11 +158,27 @@ def test_an_interrupted_first_count_is_resumed(store: Store, monkeypatch: pytest
     assert refresh_statistics(store).counted == 1
 
 
-def test_a_damaged_table_of_statistics_is_counted_again(store: Store) -> None:
-    refresh_statistics(store)
-    data = store.read(KEY)
-    store.write(KEY, data[:40] + bytes([data[40] ^ 1]) + data[41:])
+def test_damaged_tables_of_statistics_are_made_again(store: Store) -> None:
+    def damage(key: str) -> None:
+        data = store.read(key)
+        store.write(key, data[:40] + bytes([data[40] ^ 1]) + data[41:])
+
+    before = ask(store, by="day")
+    damage(TOTALS_KEY)
+    assert refresh_statistics(store).counted == 0, "the totals are those of the counts of each batch"
+    damage(KEY)
+    assert refresh_statistics(store).counted == 0, "what nothing asks for is not read"
+    damage(TOTALS_KEY)
     assert refresh_statistics(store).counted == 2
+    assert ask(store, by="day") == before
+
+
+@pytest.mark.parametrize("by", GROUPS)
+def test_totals_say_what_the_counts_of_each_batch_say(store: Store, by: str) -> None:
+    """The first call sums the counts of each batch, the second one reads the sums over the batches."""
+    first, second = ask(store, by=by), ask(store, by=by)
+    assert first == second
+    assert read_totals(store).rows.filter(pl.col("kind") != "batch")["batch"].null_count() > 0
 
 
 def test_a_damaged_batch_does_not_hide_the_others(store: Store) -> None:

@@ -56,6 +56,10 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         schema_beside.STATISTICS,
         "Counts for `podcast-assets stats`: several rows per batch. It is counted again if it is removed.",
     ),
+    "statistics/totals.parquet": (
+        schema_beside.STATISTICS,
+        "The same counts, summed over all batches, and one row per batch of the kind `batch`. It is made again if it is removed.",
+    ),
     "takedowns/": (schema_beside.TAKEDOWNS, "One record per takedown. It never holds content."),
     "overrides/": (
         schema_beside.OVERRIDES,

@@ -17,7 +17,13 @@ from podcast_assets.stages.statistics.counts import COLUMNS, BatchTables, count_
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.discard_records import DISCARD_RECORDS, read_batch_discards
 from podcast_assets.store.stage_names import TABLE_STAGES
-from podcast_assets.store.statistics_table import StatisticsTable, read_statistics, write_statistics
+from podcast_assets.store.statistics_table import (
+    StatisticsTable,
+    read_statistics,
+    read_totals,
+    write_statistics,
+    write_totals,
+)
 from podcast_assets.store.store import STORE_READERS, Store
 
 log = logging.getLogger(__name__)
@@ -38,7 +44,7 @@ class RefreshedStatistics:
     """Rows of all batches that have a table, and how they were obtained."""
 
     rows: pl.DataFrame
-    """Rows with the columns STATISTICS, the kind as an enumeration."""
+    """Rows with the columns STATISTICS, the kind as an enumeration: of each batch, or, but for those of the kind `batch`, sums."""
     counted: int
     """Batches that were read again."""
     not_saved: str | None = None
@@ -67,11 +73,22 @@ def refresh_statistics(store: Store, progress: Progress = lambda done, total: No
     Raises:
         OSError: the store cannot be listed or read.
     """
-    known = read_statistics(store)
+    totals = read_totals(store)
     folders = _folder_times(store, time.time())
-    if folders and folders == known.folders:
-        return RefreshedStatistics(_with_kinds(known.rows), 0)
+    if folders and folders == totals.folders:
+        return RefreshedStatistics(_with_kinds(totals.rows), 0)
     versions = _list_versions(store)
+    if totals.versions == {batch: found.version for batch, found in versions.items()}:
+        if folders != totals.folders:
+            _save(store, write_totals, replace(totals, folders=folders))
+        return RefreshedStatistics(_with_kinds(totals.rows), 0)
+    return _count_changed(store, versions, folders, progress)
+
+
+def _count_changed(
+    store: Store, versions: Mapping[str, _BatchVersion], folders: Mapping[str, int], progress: Progress
+) -> RefreshedStatistics:
+    known = read_statistics(store)
     before = known.versions
     changed = [batch for batch, found in versions.items() if before.get(batch) != found.version]
     outdated = [*changed, *(before.keys() - versions.keys())]
@@ -84,10 +101,12 @@ def refresh_statistics(store: Store, progress: Progress = lambda done, total: No
         counted += len(part)
         table = replace(table, rows=pl.concat([table.rows, count_batches(tables)]))
         progress(counted, len(changed))
-        if counted < len(changed) and not_saved is None:
-            not_saved = _save(store, table)
-    if (outdated or folders != known.folders) and not_saved is None:
-        not_saved = _save(store, replace(table, folders=folders))
+        if not_saved is None:
+            not_saved = _save(store, write_statistics, table)
+    if outdated and not changed:
+        not_saved = _save(store, write_statistics, table)
+    if not_saved is None:
+        not_saved = _save(store, write_totals, replace(table, folders=folders))
     return RefreshedStatistics(_with_kinds(table.rows), counted, not_saved)
 
 
@@ -96,10 +115,10 @@ def _with_kinds(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("kind").cast(_KINDS))
 
 
-def _save(store: Store, table: StatisticsTable) -> str | None:
-    """Write the table; return why that is not possible."""
+def _save(store: Store, write: Callable[[Store, StatisticsTable], None], table: StatisticsTable) -> str | None:
+    """Write a table; return why that is not possible."""
     try:
-        write_statistics(store, table)
+        write(store, table)
     except StoreTrouble as error:
         log.debug("statistics are not saved", exc_info=True)
         return str(error)
