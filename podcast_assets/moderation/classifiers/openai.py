@@ -3,16 +3,19 @@
 How to serve one: docs/guides/moderation-endpoint.md.
 """
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PositiveFloat, PositiveInt
 
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
 from podcast_assets.config.environment import environment_name, read_environment
-from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.moderation.endpoint.adapters.choose import adapter_class
+from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
+from podcast_assets.config.settings import Settings
+from podcast_assets.engines.engine import runtime
+from podcast_assets.moderation.endpoint.adapters.choose import adapter_class, choose_adapter
 from podcast_assets.moderation.endpoint.remote import check_allowed
 from podcast_assets.moderation.endpoint.spending import Prices, Spending
+from podcast_assets.moderation.protocol import ClassifierEngine, ModerationPolicy
 
 if TYPE_CHECKING:
     from podcast_assets.moderation.endpoint.classifier import EndpointClassifier
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 _KEY = "moderation_api_key"
 
 
-class OpenAi(Engine):
+class OpenAi(ClassifierEngine):
     """Settings of the classifier. The API key is not among them: `load` reads it from the environment of its process."""
 
     name: ClassVar[str] = "openai"
@@ -51,6 +54,17 @@ class OpenAi(Engine):
     allow_remote: bool = runtime(False)
     """Whether texts may leave this machine and its private network."""
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> dict[str, Any]:
+        """Fields that the settings of the project fill: each `moderation_<field>`."""
+        prefix = "moderation_"
+        fields = (name.removeprefix(prefix) for name in ModerationEndpointSettings.model_fields)
+        return {name: getattr(settings, prefix + name) for name in fields if name in cls.model_fields}
+
+    def check_policy(self, policy: ModerationPolicy) -> None:
+        """See `ClassifierEngine.check_policy`."""
+        choose_adapter(policy, self.adapter, self.model)
+
     def fetch(self) -> None:
         """Check the settings, before a stage does anything.
 
@@ -75,13 +89,9 @@ class OpenAi(Engine):
                 "(docs/guides/moderation-endpoint.md)"
             )
         try:
-            kind = adapter_class(self.adapter)
+            adapter_class(self.adapter)
         except Misconfigured as error:
             raise EngineUnavailable(str(error)) from error
-        if not (self.model or kind.default_model):
-            raise EngineUnavailable(
-                f"the adapter {self.adapter} has no model of its own: set {environment_name('moderation_model')}"
-            )
         setting = environment_name("moderation_allow_remote")
         return self.url, check_allowed(self.url, what="transcripts", allowed=self.allow_remote, setting=setting)
 

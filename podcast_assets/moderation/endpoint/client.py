@@ -11,7 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.common.redaction import redact_text, redact_url
@@ -110,7 +117,7 @@ class Client:
         self.patience = patience
         self._http = httpx2.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS),
+            timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS, pool=None),
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
             trust_env=not direct,
         )
@@ -170,7 +177,7 @@ class Client:
             retry=retry_if_exception_type(_TryAgain),
             wait=_wait,
             stop=stop_before_delay(self.patience),
-            sleep=lambda seconds: None if stop.wait(seconds) else None,
+            sleep=sleep_using_event(stop),
             reraise=True,
         )
         try:
@@ -224,7 +231,7 @@ class Client:
         raise EngineUnavailable(f"{self.shown} answers with status {reply.status} ({message}): {advice}")
 
 
-_backoff = wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
+_backoff = wait_exponential_jitter(multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
 
 
 def _wait(state: RetryCallState) -> float:

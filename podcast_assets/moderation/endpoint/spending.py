@@ -52,7 +52,7 @@ class Spending:
             if self.budget is not None and self.spent + self._reserved + most > self.budget:
                 raise BudgetSpent(
                     f"PODCAST_MODERATION_BUDGET={self.budget:g} USD is used up: {self.spent:.4f} USD were spent by this run, and "
-                    "the next question may cost more than is left. All answers are kept: raise it, then run again to go on from here"
+                    "the next question may cost more than is left. All answers are kept: raise it, then run again to go on"
                 )
             self._reserved += most
         try:
