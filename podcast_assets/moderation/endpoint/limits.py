@@ -32,7 +32,7 @@ def find_model(client: Client, model: str) -> ServedModel:
             f"{client.shown} does not serve the model {model!r}: set PODCAST_MODERATION_MODEL to one that it serves: "
             f"{', '.join(sorted(names)[:10])}"
         )
-    limits = [(entry or {}).get("max_model_len")]
+    limits = [(entry or {}).get("max_model_len"), ((entry or {}).get("meta") or {}).get("n_ctx")]
     if len(names) <= 1:  # what llama.cpp says of its only model
         props = client.look_up(f"{client.urls.root}/props")
         if isinstance(props, dict):

@@ -93,8 +93,8 @@ def make_adapter(kind: type[Adapter], policy: ModerationPolicy, options: Mapping
 def policy_text(policy: ModerationPolicy, label: Label | None = None) -> str:
     """Text of a policy; reduced to one label if one is given, by leaving out the sections of all others."""
     text = policy.text
-    for other in policy.labels if label else ():
-        if other is not label and other.slug != getattr(label, "slug", None):
+    for other in policy.labels:
+        if label is not None and other.slug != label.slug:
             text = text.replace(other.definition, "")
     lines = text.strip().splitlines()
     # what was left out leaves no gap
