@@ -155,7 +155,7 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     with completions(script) as server:
         with pytest.raises(EngineUnavailable, match="out of credits"):
             judge(worker(server.url, concurrency=1), windows(10), store=store)
-        answered = [a.prompt for a in server.asked[:7]]
+        answered, before = [a.prompt for a in server.asked[:7]], len(server.asked)
         server.script = lambda _: CLEAN
         found = judge(worker(server.url), windows(10), store=store)
         prompts = [a.prompt for a in server.asked[before:]]
