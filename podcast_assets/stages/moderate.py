@@ -1,6 +1,5 @@
 """Stage `moderate`: what is said, judged by one moderation policy."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from podcast_assets.moderation.judging import (
     verdict_of,
 )
 from podcast_assets.moderation.protocol import ContentClassifier, ModerationPolicy
+from podcast_assets.moderation.texts import text_hash
 from podcast_assets.moderation.windows import SpokenSegment
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
@@ -106,11 +106,6 @@ def window_rows(
             "tokens_out": judged.usage.tokens_out if first else None,
             "price": judged.usage.price if first else None,
         }
-
-
-def text_hash(text: str) -> str:
-    """Return the hash of a segment's text that tells whether it was judged as it is: 16 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def episodes_to_moderate(

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.stages.moderate import Moderate, text_hash
+from podcast_assets.moderation.texts import text_hash
+from podcast_assets.stages.moderate import Moderate
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.commits import CommittedTable

@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from podcast_assets.config.content_rules import parse_content_rules
 from podcast_assets.config.groups.group import RELEASE, SettingsGroup
 
 
@@ -28,3 +29,9 @@ class ModerationSettings(SettingsGroup):
         description="Rules about content flags, separated by commas: segments that a release leaves out, such as "
         "`hate_speech > 0.5, profanity.profanity >= 0.99, needs_review` (docs/guides/moderation.md).",
     )
+
+    @field_validator("exclude")
+    @classmethod
+    def _check_rules(cls, value: str) -> str:
+        parse_content_rules(value)
+        return value
