@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.wording import count_noun
 from podcast_assets.config.content_rules import ContentRule
 from podcast_assets.moderation.rules import select_segments, unknown_rules
 from podcast_assets.moderation.summary import SEGMENT_FLAGS, flags_by_segment
@@ -121,7 +122,7 @@ def _report_outdated(batch: str, outdated: pl.DataFrame, *, stop: bool) -> None:
     segments = outdated["segment_id"].unique(maintain_order=True)
     policies = ", ".join(outdated["policy"].unique().sort())
     what = (
-        f"batch {batch}: the content flags of {segments.len():,} segments are of older texts than the shards (policies {policies}; "
+        f"batch {batch}: content flags of {count_noun(segments.len(), 'segment')} are of older texts than the shards (policies {policies}; "
         f"the first is {segments[0]})"
     )
     if stop:
