@@ -122,8 +122,8 @@ def _report_outdated(batch: str, outdated: pl.DataFrame, *, stop: bool) -> None:
     segments = outdated["segment_id"].unique(maintain_order=True)
     policies = ", ".join(outdated["policy"].unique().sort())
     what = (
-        f"batch {batch}: content flags of {count_noun(segments.len(), 'segment')} are of older texts than the shards (policies {policies}; "
-        f"the first is {segments[0]})"
+        f"batch {batch}: content flags of {count_noun(segments.len(), 'segment')} are of older texts than the shards (policies "
+        f"{policies}; the first is {segments[0]})"
     )
     if stop:
         raise BadInput(f"{what}: materialize content_flags again, then release")

@@ -25,7 +25,7 @@ from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store.schema import CONTENT_FLAGS, Columns, schema
 from podcast_assets.store.store import Store
 
-_TEXTS = ("segment_id", "start", "end", "speaker", "text", "language")
+TEXT_COLUMNS = ("segment_id", "start", "end", "speaker", "text", "language")
 """Columns of the segments that judgments depend on."""
 _MADE_BY = ("engine", "degraded", "fingerprint")
 _GPU_USE = ("never", "optional", "required")
@@ -68,7 +68,7 @@ class Moderate(EngineStage, OneByOne):
 
     def process(self, worker: ContentClassifier, episode: Episode, prepared: None) -> pl.DataFrame:
         """One row per window and label."""
-        segments = [SpokenSegment(*row) for row in episode.inputs["texts"].select(_TEXTS).iter_rows()]
+        segments = [SpokenSegment(*row) for row in episode.inputs["texts"].select(TEXT_COLUMNS).iter_rows()]
         plan = plan_episode(segments, self.policy, worker)
         judged = sorted(judge_windows(plan, self.policy, worker, self.store), key=lambda j: j.window.index)
         hashes = {s.segment_id: text_hash(s.text) for s in segments}
@@ -124,7 +124,7 @@ def episodes_to_moderate(
         spoken.select("episode_id", "segment_id", "segment_index", "text", "language")
         .join(segments.select("segment_id", "start", "end", "speaker"), on="segment_id", how="inner")
         .sort("segment_index")
-        .select("episode_id", *_TEXTS)
+        .select("episode_id", *TEXT_COLUMNS)
     )
     return [
         Episode(
