@@ -23,7 +23,7 @@ from podcast_assets_tests.moderation.endpoint.test_adapters import ESCAPES, OPTI
 from podcast_assets_tests.servers import llama, s3
 from tools.llama_server import Server
 
-CONTEXT = 4_096
+CONTEXT = 1_024
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_adapter_speaks_with_a_real_server(server: Server, adapter: str) -
     """The answer is read, or needs review with what the model wrote; nothing is refused as a bad request."""
     more: dict[str, Any] = {"answer_tokens": 8} if adapter in ("gpt-oss-safeguard", "yes-no") else {}
     given = {"adapter": adapter, "model": llama.MODEL} | dict(OPTIONS.get(adapter, {})) | more | {"model": llama.MODEL}
-    found = judge(worker(server.url), ["You are a fool."], **given)[0]
+    found = judge(worker(server.url, context=4_096), ["You are a fool."], **given)[0]
     assert all(is_answered(j) and j.model == llama.MODEL for j in found)
     assert not [j.reason for j in found if "refused" in str(j.reason) or "too long" in str(j.reason)]
 
@@ -76,20 +76,20 @@ def test_tokens_are_counted(server: Server) -> None:
 
 def test_the_tokenizer_and_the_limit_are_those_of_the_server(server: Server) -> None:
     """Bytes alone would not let it in; and what does not fit is neither cut nor sent."""
-    judging, fits = worker(server.url), " ".join(["absolutely"] * 600)
+    judging, fits = worker(server.url), " ".join(["absolutely"] * 400)
     assert len(fits) > CONTEXT
     assert judging.fits(fits, policy())
     with s3.proxy(server.url.removesuffix("/v1")) as proxy:
         judging = worker(proxy.url)
-        found = judge(judging, [fits, " ".join(["absolutely"] * 5_000)])
+        found = judge(judging, [fits, " ".join(["absolutely"] * 1_500)])
     assert not [j.reason for j in found[0] if "long" in str(j.reason)]
-    assert all(j.probability is None and "context of 4096 leaves" in str(j.reason) for j in found[1])
+    assert all(j.probability is None and "context of 1024 leaves" in str(j.reason) for j in found[1])
     assert [r.path for r in proxy.seen].count("/v1/completions") == 2
 
 
 def test_the_server_refuses_what_it_cannot_take(server: Server) -> None:
     """If a limit is set that is not the server's own, its refusal is a reason, not a failure."""
-    found = judge(worker(server.url, context=100_000), [" ".join(["absolutely"] * 5_000)])
+    found = judge(worker(server.url, context=100_000), [" ".join(["absolutely"] * 1_500)])
     assert all(j.probability is None and "too long for the server" in str(j.reason) for j in found[0])
 
 
