@@ -132,7 +132,8 @@ def _parse_front_matter(lines: Sequence[str]) -> tuple[_FrontMatter, yaml.Node |
     try:
         return _FrontMatter(**{str(k): v for k, v in values.items()}), root
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelled name is missing too: the misspelling is what to correct
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         what = ".".join(map(str, first["loc"]))
         raise PolicyError(_line_of(root, first["loc"]), f"{what}: {first['msg']}") from None
 
