@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets.cli.remote_texts import confirm_remote
 from podcast_assets.cli.terminal import (
     STORE,
     json_option,
@@ -115,6 +116,7 @@ def try_on_batches(policy_name: str, batches: tuple[str, ...], sample: int, as_j
 
     settings = load_settings(store=store)
     p = load_policy(policy_name, settings.moderation_policies)
+    settings = confirm_remote(settings, [p])
     trial = try_policy(open_store(settings), settings, p, batches or None, sample)
     if as_json:
         print_json(trial.to_json())

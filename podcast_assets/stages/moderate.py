@@ -1,11 +1,12 @@
 """Stage `moderate`: what is said, judged by one moderation policy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import polars as pl
 
+from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import Engine
 from podcast_assets.moderation.judging import (
     JudgedWindow,
@@ -21,7 +22,7 @@ from podcast_assets.moderation.windows import SpokenSegment
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import by_episode
-from podcast_assets.stages.stage import Episode, OneByOne
+from podcast_assets.stages.stage import Episode, EpisodeResult, OneByOne, PreparedEpisode
 from podcast_assets.store.schema import CONTENT_FLAGS, Columns, schema
 from podcast_assets.store.store import Store
 
@@ -65,6 +66,17 @@ class Moderate(EngineStage, OneByOne):
     def smoke_test(self, worker: ContentClassifier) -> None:
         """Ask the calibration probes again."""
         require_probes(self.policy, worker)
+
+    def process_all(self, worker: ContentClassifier, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
+        """See `Stage`. A classifier that is lost in the middle, or has spent its budget, ends the stage and fails no episode.
+
+        Raises:
+            EngineUnavailable: the classifier cannot go on.
+        """
+        for result in super().process_all(worker, work):
+            if isinstance(result.rows, EngineUnavailable):
+                raise result.rows
+            yield result
 
     def process(self, worker: ContentClassifier, episode: Episode, prepared: None) -> pl.DataFrame:
         """One row per window and label."""
