@@ -309,6 +309,19 @@ def test_texts_leave_the_network_only_where_that_is_allowed() -> None:
     make_engine("classifier", "openai", url="https://8.8.8.8/v1", allow_remote=True).fetch()
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_server_that_repeats_the_key_does_not_show_it(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv("PODCAST_MODERATION_API_KEY", key := "sk-secret-of-the-server")
+    reply = Reply({"error": {"message": f"{key} may not do this"}}, status)
+    with completions(lambda _: reply) as server:
+        try:
+            shown = str(judge(worker(server.url), windows(1)))
+        except EngineUnavailable as error:
+            shown = str(error)
+    assert "may not do this" in shown
+    assert key not in shown
+
+
 def test_without_a_server_the_setting_is_named() -> None:
     with pytest.raises(EngineUnavailable, match="PODCAST_MODERATION_URL"):
         make_engine("classifier", "openai").fetch()
