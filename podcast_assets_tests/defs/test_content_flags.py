@@ -109,7 +109,7 @@ def test_it_resumes_and_judges_only_what_has_changed(
     assert len(DoubleClassifier.asked) == 6
     assert set(flags(store).filter(episode_id="two")["verdict"]) == {"clean"}
     # a changed policy is another one
-    write_policy(tmp_path / "own", "second", **{"not good": "far from good"})
+    write_policy(tmp_path / "own", "second", changes={"not good": "far from good"})
     materialize(instance, store, moderation="first,second", **own)
     assert [a.split(":")[0] for a in DoubleClassifier.asked[6:]] == ["second", "second"]
     assert flags(store).select("policy", "policy_hash").unique().height == 2
