@@ -169,6 +169,7 @@ def test_no_answer_is_needs_review_and_another_language_is_not_judged(
     ]
     assert checks(result)["windows_answered"] is False
     assert metadata(result)["price_usd"] == 0.02
+    assert metadata(result)["without_probability"] == "2 the answer is '…'"
     say(store, TEXTS, language="de")
     result = materialize(instance, store, moderation="profanity")
     assert set(flags(store)["verdict"]) == {"not_judged"}
