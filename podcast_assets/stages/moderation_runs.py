@@ -18,8 +18,6 @@ from podcast_assets.stages.stage import Episode
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import CONTENT_FLAGS, FAILURES, PROVENANCE, empty_table, make_table
 
-_NO_DETAILS = "null"
-
 
 def committed_for(committed: CommittedTable, policy: str) -> CommittedTable:
     """Return the part of a committed table that one policy made, as if it were alone in it."""
@@ -32,7 +30,7 @@ def committed_for(committed: CommittedTable, policy: str) -> CommittedTable:
     provenance = []
     for row in committed.provenance.filter(pl.col("episode_id").is_in(list(done))).iter_rows(named=True):
         episode = row["episode_id"]
-        details = json.loads(row["made_with"] or "{}")
+        details = json.loads(row["made_with"] or "{}").get("policies", {})
         provenance.append(
             row
             | {
@@ -142,8 +140,13 @@ def _merge_provenance(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "fingerprint": fingerprint(policies={name: row["fingerprint"] for name, row in rows.items()}),
         "rows": sum(row["rows"] for row in rows.values()),
         "engine": ", ".join(engines) or None,
-        "made_with": json.dumps(
-            {name: json.loads(row["made_with"] or _NO_DETAILS) for name, row in rows.items()}, sort_keys=True
-        ),
+        "made_with": _merge_descriptions({n: json.loads(row["made_with"] or "null") or {} for n, row in rows.items()}),
         "seconds": round(sum(row["seconds"] for row in rows.values()), 3),
     }
+
+
+def _merge_descriptions(made_with: Mapping[str, Mapping[str, Any]]) -> str:
+    """Describe what made an episode's rows as `describe_engine` does, with a description for each policy."""
+    packages = {name: version for d in made_with.values() for name, version in (d.get("packages") or {}).items()}
+    versions = {"stage": Moderate.name, "version": Moderate.version}
+    return json.dumps({**versions, "packages": packages, "policies": made_with}, sort_keys=True)

@@ -57,7 +57,7 @@ def test_show_checks_a_file_and_names_the_line_of_an_error(tmp_path: Path) -> No
     assert shown.exit_code == 0, shown.output
     assert "mine.worse" in shown.output
     assert "a bad word" in shown.output
-    broken = write_policy(tmp_path, "broken", **{"### (WRS): Worse": "### Worse"})
+    broken = write_policy(tmp_path, "broken", changes={"### (WRS): Worse": "### Worse"})
     result = command("show", broken)
     assert result.exit_code != 0
     line = file.read_text().splitlines().index("### (WRS): Worse") + 1

@@ -109,7 +109,7 @@ def test_it_resumes_and_judges_only_what_has_changed(
     assert len(DoubleClassifier.asked) == 6
     assert set(flags(store).filter(episode_id="two")["verdict"]) == {"clean"}
     # a changed policy is another one
-    write_policy(tmp_path / "own", "second", **{"not good": "far from good"})
+    write_policy(tmp_path / "own", "second", changes={"not good": "far from good"})
     materialize(instance, store, moderation="first,second", **own)
     assert [a.split(":")[0] for a in DoubleClassifier.asked[6:]] == ["second", "second"]
     assert flags(store).select("policy", "policy_hash").unique().height == 2
@@ -169,6 +169,7 @@ def test_no_answer_is_needs_review_and_another_language_is_not_judged(
     ]
     assert checks(result)["windows_answered"] is False
     assert metadata(result)["price_usd"] == 0.02
+    assert metadata(result)["without_probability"] == "2 the answer is '…'"
     say(store, TEXTS, language="de")
     result = materialize(instance, store, moderation="profanity")
     assert set(flags(store)["verdict"]) == {"not_judged"}

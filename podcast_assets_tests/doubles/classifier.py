@@ -1,6 +1,6 @@
 """A double of a classifier: engines of served models need a server, and real ones do not say what a test needs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,11 +61,17 @@ As it is.
 
 
 def write_policy(
-    folder: Path, name: str, *, engine: str = "double", language: str = "null", words: int = 300, **changes: str
+    folder: Path,
+    name: str,
+    *,
+    engine: str = "double",
+    language: str = "null",
+    words: int = 300,
+    changes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a policy with the labels `bad` and `worse`; `changes` replaces texts in it."""
     text = POLICY.format(name=name, engine=engine, language=language, words=words)
-    for old, new in changes.items():
+    for old, new in (changes or {}).items():
         text = text.replace(old, new)
     folder.mkdir(exist_ok=True)
     file = folder / f"{name}.md"

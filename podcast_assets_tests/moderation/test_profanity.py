@@ -36,7 +36,7 @@ def test_probes_come_out_right_and_a_reversed_classifier_is_found() -> None:
 
         def judge(self, windows, policy, store=None):  # type: ignore[no-untyped-def]
             for window, (judgment,), usage in classifier.judge(windows, policy):
-                yield window, (Judgment(judgment.label, 1 - judgment.probability, None, ""),), usage
+                yield window, (Judgment(judgment.label, 1 - (judgment.probability or 0.0), None, ""),), usage
 
     with pytest.raises(ProbesFailed, match="answers 4 of 4 calibration probes wrongly"):
         require_probes(POLICY, Reversed())

@@ -1,6 +1,7 @@
 """Asset `content_flags`, optional."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from podcast_assets.moderation.policies.load import load_policies
 from podcast_assets.moderation.summary import label_counts, plot_probabilities, review_reasons, summarize
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.failure_reasons import failure_reason
 from podcast_assets.stages.moderate import Moderate, episodes_to_moderate
 from podcast_assets.stages.moderation_runs import accounted, committed_for, merge_runs, rows_still_valid
 from podcast_assets.stages.profiles import make_classifier
@@ -201,8 +203,11 @@ def _pictures(rows: pl.DataFrame) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "labels": preview(label_counts(rows), label_counts(rows).columns, rows=_SHOWN_LABELS),
     }
-    if reasons := dict(list(review_reasons(rows).items())[:_SHOWN_REASONS]):
-        facts["without_probability"] = counts(reasons)
+    reasons: Counter[str] = Counter()
+    for reason, number in review_reasons(rows).items():  # a reason may quote an answer, and that the transcript
+        reasons[failure_reason(None, reason, "")] += number
+    if reasons:
+        facts["without_probability"] = counts(dict(reasons.most_common(_SHOWN_REASONS)))
     if rows["probability"].drop_nulls().len():
         facts["probabilities"] = picture(plot_probabilities(rows), "distribution of the probabilities, per label")
     return facts
