@@ -3,24 +3,32 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from podcast_assets.engines.engine import make_engine
 from podcast_assets.moderation.endpoint.answers import FOLDER
+from podcast_assets.moderation.policies.load import load_policy
+from podcast_assets.stages.compute.local import Local
+from podcast_assets.stages.moderate import Moderate, episodes_to_moderate
+from podcast_assets.stages.runner import run_stage
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
-from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.doubles.classifier import write_policy
 from podcast_assets_tests.doubles.completions import MODEL, Asked, Reply, chat, completions
-from podcast_assets_tests.faults.processes import started, wait_for
+from podcast_assets_tests.faults.processes import PATIENCE, started, wait_for
 from podcast_assets_tests.servers import llama, s3
 
 pytestmark = pytest.mark.faults
 
+TABLES = ("raw_audio", "diarized_segments", "transcripts")
 ANSWERED = 5
-"""Answers before the command is killed."""
+"""Answers before the kill."""
 
 
 def environment(place: Place, url: str, **more: str) -> dict[str, str]:
@@ -78,29 +86,38 @@ def test_a_killed_command_asks_only_what_was_not_answered(sample_copy: Place) ->
     assert rows["tokens_in"].sum() == 100 * len(later), "what this run spent"
 
 
-def test_a_killed_server_that_comes_back_finishes_the_batch(sample_copy: Place) -> None:
-    """A real llama.cpp server. Its model judges nothing well: each row has a probability, or needs review with a reason."""
-    policy = write_policy(sample_copy.folder / "own", "mine", engine="openai", words=20)
-    text = policy.read_text()
-    policy.write_text(text[: text.index("probes:")] + text[text.index("---\n\n# Example") :])  # which it would fail
+def test_a_killed_server_that_comes_back_finishes_the_batch(sample_run: SampleRun, tmp_path: Path) -> None:
+    """A real llama.cpp server. Its model judges nothing well: each row has a probability, or needs review with a reason.
+
+    Without calibration probes, which it would fail.
+    """
+    policy = replace(load_policy(str(write_policy(tmp_path, "mine", engine="openai", words=40))), probes=())
+    tables = [CommittedTable.read(sample_run.store, name, "sample").rows for name in TABLES]
+    episodes = episodes_to_moderate(*tables, policy)[:3]
+    store = Store.at(tmp_path / "store")
     with llama.server(context=1_024, parallel=2) as first, s3.proxy(first.url.removesuffix("/v1")) as proxy:
+        given = {"url": proxy.url, "adapter": "cope-a", "model": llama.MODEL, "concurrency": 2}
+        stage = Moderate(store, make_engine("classifier", "openai", **given), policy)
 
         def asked() -> int:
             return [r.path for r in proxy.seen].count("/v1/completions")
 
-        given = environment(sample_copy, proxy.url, **(first.environment | {"PODCAST_MODERATION_URL": proxy.url}))
-        process = started(sample_copy, "demo", **given)
-        folder = Path(str(sample_copy.store.path(FOLDER)))
-        wait_for("some answers", lambda: sum(1 for _ in folder.rglob("*.json")) >= ANSWERED)
-        os.kill(first.process.pid, signal.SIGKILL)
-        first.process.wait()
-        with llama.server(context=1_024, parallel=2, port=int(proxy.upstream.rpartition(":")[2])):
-            assert process.wait() == 0, process.err
-            rows, before = flags(sample_copy.store), asked()
-            again = sample_copy.command("demo", "--json", **given)
-            assert again.returncode == 0, again.stderr
-            assert asked() == before
-    assert rows.height >= sum(1 for _ in folder.rglob("*.json"))
+        def answers() -> int:
+            return sum(1 for _ in (tmp_path / "store" / FOLDER).rglob("*.json"))
+
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(run_stage, stage, "sample", episodes, store, Local(stage, 2), keep_checkpoints=False)
+            wait_for("some answers", lambda: answers() >= ANSWERED or running.done())
+            os.kill(first.process.pid, signal.SIGKILL)
+            first.process.wait()
+            assert not running.done(), "it was killed after the end"
+            with llama.server(context=1_024, parallel=2, port=int(proxy.upstream.rpartition(":")[2])):
+                rows, before = running.result(PATIENCE).table(), asked()
+                again = run_stage(stage, "sample", episodes, store, Local(stage, 2), keep_checkpoints=False)
+                assert asked() == before
+    assert again.table().drop("tokens_in", "tokens_out").equals(rows.drop("tokens_in", "tokens_out"))
+    assert again.table()["tokens_in"].sum() == 0
+    assert rows["episode_id"].n_unique() == len(episodes)
     known = pl.col("probability").is_between(0, 1) & pl.col("reason").is_null()
     review = pl.col("probability").is_null() & pl.col("reason").is_not_null() & (pl.col("verdict") == "needs_review")
     assert rows.filter(known | review).height == rows.height

@@ -1,10 +1,6 @@
 """Windows judged by a real llama.cpp server. Its model is too small to judge: what is asserted is the wire, not the verdicts."""
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -109,33 +105,3 @@ def test_the_tokenizer_finds_no_control_token_in_what_was_said(server: Server) -
 def test_a_server_with_another_model_is_refused(server: Server) -> None:
     with pytest.raises(EngineUnavailable, match=r"does not serve the model 'gemma-9'.*gemma-3-270m"):
         judge(worker(server.url, model="gemma-9"), ["Good morning."])
-
-
-def test_a_server_that_is_killed_and_started_again_is_asked_nothing_twice(tmp_path: Path) -> None:
-    """Killed in the middle with -9: the judging goes on when it is back, and what was answered is not asked again."""
-    store, texts = Store.at(tmp_path), [f"Good morning, number {i}." for i in range(8)]
-    with llama.server(context=CONTEXT, parallel=2) as first, s3.proxy(first.url.removesuffix("/v1")) as proxy:
-        port = int(proxy.upstream.rpartition(":")[2])
-        found: dict[int, Any] = {}
-
-        def run() -> None:
-            found.update(judge(worker(proxy.url, concurrency=2), texts, store))
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        answers = tmp_path / "moderation" / "answers"
-        while sum(1 for _ in answers.rglob("*.json")) < 5:
-            thread.join(0.02)
-            assert thread.is_alive()
-        os.kill(first.process.pid, signal.SIGKILL)
-        first.process.wait()
-        with llama.server(context=CONTEXT, parallel=2, port=port):
-            thread.join(60)
-            assert not thread.is_alive()
-            asked = [r.path for r in proxy.seen].count("/v1/completions")
-            judge(worker(proxy.url), texts, store)
-            assert [r.path for r in proxy.seen].count("/v1/completions") == asked
-        kept = sum(1 for _ in answers.rglob("*.json"))
-    assert sorted(found) == list(range(8))
-    assert all(is_answered(j) for judgments in found.values() for j in judgments)
-    assert kept == 16
