@@ -10,6 +10,7 @@ trying things out and for tests. Gemma's terms of use apply to the model: https:
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from podcast_assets.engines import packaged_models
 from podcast_assets.engines.packaged_models import Package, PackagedFile, PackagedModel, PackagedPart
@@ -120,7 +122,7 @@ def serve(*, port: int, context: int, parallel: int, threads: int) -> None:
     model = packaged_models.prepare(GEMMA) / _FILE
     answer = os.dup(1)
     os.dup2(2, 1)  # llama.cpp prints its log, and nobody reads it from a pipe
-    import xllamacpp
+    xllamacpp: Any = importlib.import_module("xllamacpp")
 
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -276,7 +276,7 @@ def make_classifier(policy: "ModerationPolicy", settings: Settings) -> "Classifi
     engine = make_profile_engine("classifier", policy.engine, settings, **kind.from_settings(settings))
     assert isinstance(engine, ClassifierEngine)  # for the type checker
     engine.check_policy(policy)
-    return engine
+    return engine.for_policy(policy)
 
 
 def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:

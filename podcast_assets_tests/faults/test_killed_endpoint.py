@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -31,7 +32,7 @@ ANSWERED = 5
 """Answers before the kill."""
 
 
-def environment(place: Place, url: str, **more: str) -> dict[str, str]:
+def environment(place: Place, url: str, **more: str) -> dict[str, Any]:
     return {
         "PODCAST_MODERATION": "mine",
         "PODCAST_MODERATION_POLICIES": str(place.folder / "own"),
@@ -92,12 +93,12 @@ def test_a_killed_server_that_comes_back_finishes_the_batch(sample_run: SampleRu
     Without calibration probes, which it would fail.
     """
     policy = replace(load_policy(str(write_policy(tmp_path, "mine", engine="openai", words=40))), probes=())
-    tables = [CommittedTable.read(sample_run.store, name, "sample").rows for name in TABLES]
-    episodes = episodes_to_moderate(*tables, policy)[:3]
+    audio, segments, texts = (CommittedTable.read(sample_run.store, name, "sample").rows for name in TABLES)
+    episodes = episodes_to_moderate(audio, segments, texts, policy)[:3]
     store = Store.at(tmp_path / "store")
     with llama.server(context=1_024, parallel=2) as first, s3.proxy(first.url.removesuffix("/v1")) as proxy:
-        given = {"url": proxy.url, "adapter": "cope-a", "model": llama.MODEL, "concurrency": 2}
-        stage = Moderate(store, make_engine("classifier", "openai", **given), policy)
+        engine = make_engine("classifier", "openai", url=proxy.url, adapter="cope-a", model=llama.MODEL, concurrency=2)
+        stage = Moderate(store, engine, policy)
 
         def asked() -> int:
             return [r.path for r in proxy.seen].count("/v1/completions")

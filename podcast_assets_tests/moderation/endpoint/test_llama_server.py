@@ -13,7 +13,6 @@ from podcast_assets.moderation.endpoint.adapters.choose import ADAPTERS
 from podcast_assets.moderation.endpoint.adapters.content import isolate
 from podcast_assets.moderation.endpoint.classifier import EndpointClassifier
 from podcast_assets.moderation.protocol import Judgment
-from podcast_assets.store.store import Store
 from podcast_assets_tests.moderation.endpoint.policies import policy, window
 from podcast_assets_tests.moderation.endpoint.test_adapters import ESCAPES, OPTIONS
 from podcast_assets_tests.servers import llama, s3
@@ -33,9 +32,9 @@ def worker(url: str, **settings: Any) -> EndpointClassifier:
     return cast("OpenAi", make_engine("classifier", "openai", **given)).load()
 
 
-def judge(judging: EndpointClassifier, texts: list[str], store: Store | None = None, **options: Any):
+def judge(judging: EndpointClassifier, texts: list[str], **options: Any):
     windows = [window(text, i) for i, text in enumerate(texts)]
-    return {w.index: judgments for w, judgments, _ in judging.judge(windows, policy(**options), store)}
+    return {w.index: judgments for w, judgments, _ in judging.judge(windows, policy(**options))}
 
 
 def is_answered(judgment: Judgment) -> bool:
