@@ -101,12 +101,10 @@ def test_a_model_that_answers_the_wrong_way_round_judges_nothing(tmp_path: Path)
 
 
 def test_the_adapter_and_model_of_a_policy_are_part_of_what_made_its_rows(tmp_path: Path) -> None:
-    changed = {"engine: openai": "engine: openai\nengine_options: {adapter: shieldgemma, model: mine}"}
-    files = (
-        write_policy(tmp_path / "a", "p", engine="openai"),
-        write_policy(tmp_path / "b", "p", engine="openai", **changed),
-    )
+    file = write_policy(tmp_path, "p", engine="openai")
     given = make_settings({"moderation_url": "http://127.0.0.1:9", "moderation_model": "other"})
-    identities = [make_classifier(load_policy(str(file)), given).identity() for file in files]
-    chosen = [(i["settings"]["adapter"], i["settings"]["model"]) for i in identities]
-    assert chosen == [("cope-b", "other"), ("shieldgemma", "mine")]
+    plain = make_classifier(load_policy(str(file)), given).identity()["settings"]
+    options = "engine: openai\nengine_options: {adapter: shieldgemma, model: mine}"
+    file.write_text(file.read_text().replace("engine: openai", options))
+    chosen = make_classifier(load_policy(str(file)), given).identity()["settings"]
+    assert [(s["adapter"], s["model"]) for s in (plain, chosen)] == [("cope-b", "other"), ("shieldgemma", "mine")]
