@@ -33,8 +33,8 @@ KEPT = {
 }
 """Place in the store, as a pattern → what its secrets are part of. These have to be kept so that things work."""
 
-SECRET_SETTINGS = {"webhook_secret", "webhook_url"}
-REFUSED = {"store", "release_folder", "ray_address"}
+SECRET_SETTINGS = {"moderation_api_key", "webhook_secret", "webhook_url"}
+REFUSED = {"store", "moderation_url", "release_folder", "ray_address"}
 """Settings that take URLs, and none with a secret."""
 
 
@@ -69,6 +69,7 @@ def test_no_setting_shows_the_secrets_of_a_url(place: Place) -> None:
         {"pocketsphinx": {"model": marks.url("engines", "https", "host.example/path")}}
     )
     values["PODCAST_WEBHOOK_SECRET"] = marks.new("secret of the webhook")
+    values["PODCAST_MODERATION_API_KEY"] = marks.new("key of the served model")
     refused = place.command("settings", **values)
     assert refused.returncode == 2
     names = {line.partition(": ")[2].partition("=")[0] for line in refused.stderr.splitlines()}
@@ -94,6 +95,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
     settings = {
         "webhook_url": marks.url("the webhook", "http", f"{hook}/{marks.new('path of the webhook')}"),
         "webhook_secret": marks.new("secret of the webhook"),
+        "moderation_api_key": marks.new("key of the served model"),
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {
         "HF_TOKEN": marks.new("token of the Hub", "hf_"),
