@@ -13,8 +13,8 @@ from podcast_assets.common.errors import BadInput
     [
         ("café, naïve", "cafe naive"),
         ("Straße", "strasse"),
-        ("L’été", "l'ete"),
-        ("don't", "don’t"),
+        ("L’été", "l'ete"),  # noqa: RUF001
+        ("don't", "don’t"),  # noqa: RUF001
         ("İstanbul", "istanbul"),
         ("1,000 people", "1000 people"),
         ("well-known", "well known"),

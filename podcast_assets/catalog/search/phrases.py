@@ -82,8 +82,8 @@ class _Open:
 def merge_phrases(segments: Iterable[SpokenSegment]) -> list[Phrase]:
     """Merge the segments of one episode into phrases, ordered by time.
 
-    Every character of the segments' texts is in one phrase, except for spaces at its ends. A segment whose words have no times gives
-    its own times to the phrases that have a part of it.
+    Every character of the segments' texts is in one phrase, except for spaces at its ends. A segment whose words have no times
+    gives its own times to the phrases that have a part of it.
     """
     done: list[_Open] = []
     growing: dict[str | None, _Open] = {}
@@ -96,7 +96,7 @@ def merge_phrases(segments: Iterable[SpokenSegment]) -> list[Phrase]:
             phrase = phrase or _Open(segment.speaker, segment.language)
             phrase.pieces.append(piece)
             phrase.length += len(piece.text) + piece.spaced
-            while phrase and phrase.length > LENGTH and (cut := _find_cut(phrase)):
+            while phrase and _may_end(phrase, piece) and (cut := _find_cut(phrase)):
                 full, phrase = _cut(phrase, cut)
                 done.append(full)
         if phrase:
@@ -108,6 +108,14 @@ def merge_phrases(segments: Iterable[SpokenSegment]) -> list[Phrase]:
         Phrase(index, segment_ids, start, end, speaker, language, text)
         for index, (start, end, speaker, segment_ids, language, text) in enumerate(made)
     ]
+
+
+def _may_end(phrase: _Open, last: _Piece) -> bool:
+    """Whether the last piece can make a difference to `_find_cut`, which is slow."""
+    if phrase.length <= LENGTH:
+        return False
+    before = phrase.length - len(last.text) - last.spaced
+    return before <= LENGTH or phrase.length > MAX_LENGTH or _SENTENCE_END.search(last.text) is not None
 
 
 def _find_cut(phrase: _Open) -> int | None:

@@ -13,7 +13,7 @@ from podcast_assets.common.errors import BadInput
 MAX_LENGTH = 1_000
 """Characters of a query."""
 _PART = re.compile(r'(?P<minus>(?<!\S)[-−–])?(?:"(?P<quoted>[^"]*)"?|(?P<word>[^\s"]+))')  # noqa: RUF001
-_QUOTES = str.maketrans({c: '"' for c in "“”„‟«»＂"})
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
 
 
 @dataclass(frozen=True, slots=True)

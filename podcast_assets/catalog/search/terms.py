@@ -1,12 +1,13 @@
 """How texts become search terms: the same for what is searched and for what people type.
 
-A text is reduced to its words in lower case, without accents on Latin and Greek letters. Letters of scripts that are written without
-spaces (Han, kana, Thai, Lao, Khmer, Burmese) become pairs of neighbouring letters, because nothing tells where their words end.
+A text is reduced to its words in lower case, without accents on Latin and Greek letters. Letters of scripts that are written
+without spaces (Han, kana, Thai, Lao, Khmer, Burmese) become pairs of neighbouring letters, because nothing tells where words end.
 PostgreSQL then stems the words by the text search configuration of the language (`podcast_assets.catalog.search.languages`).
 """
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from podcast_assets.speech.text_measures import UNSPACED
 
@@ -14,7 +15,7 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 _RUNS = re.compile(f"[{UNSPACED}]+|[^{UNSPACED}]+")
 _THOUSANDS = re.compile(r"(?<=\d)[,.\u202f\u00a0'’](?=\d{3}(?!\d))")  # noqa: RUF001
 _SPELLED = {
-    "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ð": "d", "đ": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i", "ς": "σ",
+    "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ð": "d", "đ": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i", "ς": "σ",  # noqa: RUF001
     "\u0640": "",  # Arabic tatweel
 }  # fmt: skip
 """Letters that people who have no key for them write in another way."""
@@ -25,7 +26,7 @@ _DROPPED_MARKS = (range(0x0300, 0x0370), range(0x064B, 0x0653))
 def to_search_text(text: str) -> str:
     """Reduce a text to its search terms, separated by spaces and in the text's order.
 
-    >>> to_search_text("L’été, it's 1,000 cafés in 東京.")
+    >>> to_search_text("L'été, it's 1,000 cafés in 東京.")
     'l ete it s 1000 cafes in u06771u04eac u04eac'
     """
     return " ".join(token for word in _find_words(text) for token in _index_tokens(word))
@@ -69,7 +70,7 @@ def _index_tokens(word: str) -> list[str]:
 def _pairs(word: str) -> list[str]:
     """Pairs of neighbours, written as code points: then neither the server's locale nor a stemmer changes them."""
     codes = [_code(letter) for letter in word]
-    return [a + b for a, b in zip(codes, codes[1:], strict=False)]
+    return [a + b for a, b in pairwise(codes)]
 
 
 def _code(letter: str) -> str:
