@@ -1,7 +1,7 @@
 """Embedder `wordllama`: the mean of static vectors of a text's tokens. English, tens of thousands of texts per second on one core.
 
-The package wordllama (MIT, https://github.com/dleemiller/WordLlama) contains the table and the tokenizer. Its code is not used: it sets
-up logging for the whole process and downloads the tokenizer that lies beside it. A test compares the vectors with those of the package.
+The package wordllama (MIT, https://github.com/dleemiller/WordLlama) contains the table and the tokenizer. Its code is not used: it
+sets up logging for the whole process and downloads the tokenizer that lies beside it. A test compares the vectors with its own.
 """
 
 import importlib.metadata

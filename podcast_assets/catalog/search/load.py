@@ -40,7 +40,9 @@ _COLUMNS = {
 _NULL = "\\N"
 
 
-def phrase_rows(batch: str, segments: pl.DataFrame, transcripts: pl.DataFrame, available: Collection[str]) -> pl.DataFrame:
+def phrase_rows(
+    batch: str, segments: pl.DataFrame, transcripts: pl.DataFrame, available: Collection[str]
+) -> pl.DataFrame:
     """Make the phrases of a batch.
 
     Args:
@@ -59,7 +61,13 @@ def phrase_rows(batch: str, segments: pl.DataFrame, transcripts: pl.DataFrame, a
     for episode_id, group in groupby(spoken.sort("episode_id").iter_rows(named=True), lambda row: row["episode_id"]):
         found = merge_phrases(
             SpokenSegment(
-                r["segment_id"], r["start"], r["end"], r["speaker"], r["language"], _storable(r["text"]), r["words"] or ()
+                r["segment_id"],
+                r["start"],
+                r["end"],
+                r["speaker"],
+                r["language"],
+                _storable(r["text"]),
+                r["words"] or (),
             )
             for r in group
         )

@@ -33,9 +33,17 @@ class Query:
     alternatives: tuple[tuple[Term, ...], ...]
 
     @property
-    def positive_text(self) -> str:
-        """The searched words without operators and exclusions, for a message."""
-        return " ".join(t for terms in self.alternatives for term in terms if not term.excluded for t in term.tokens)
+    def tokens(self) -> list[str]:
+        """The tokens that are looked for, without exclusions."""
+        return [token for term in self._included() for token in term.tokens]
+
+    @property
+    def prefixes(self) -> list[str]:
+        """The tokens that may be the beginning of a word."""
+        return [term.tokens[-1] for term in self._included() if term.prefix]
+
+    def _included(self) -> list[Term]:
+        return [term for terms in self.alternatives for term in terms if not term.excluded]
 
 
 def parse_query(text: str) -> Query:

