@@ -8,6 +8,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from podcast_assets.catalog.search.schema import UPGRADE
+from podcast_assets_tests.catalog.stand_in_tables import TABLES
 from podcast_assets_tests.servers.postgres import Postgres, postgres
 
 
@@ -30,29 +31,7 @@ def search_database(search_server: Postgres) -> Iterator[sqlalchemy.Engine]:
     admin.dispose()
     database = sqlalchemy.create_engine(base.set(database=name))
     with database.begin() as connection:
-        for statement in (*_TABLES, *UPGRADE):
+        for statement in (*TABLES, *UPGRADE):
             connection.execute(text(statement))
     yield database
     database.dispose()
-
-
-_TABLES = (
-    "CREATE SCHEMA podcast_catalog",
-    """
-    CREATE TABLE podcast_catalog.episodes (
-        batch text, episode_id text, podcast text, podcast_id text, title text, language text, sha256 text, source text,
-        metadata jsonb, PRIMARY KEY (batch, episode_id)
-    )
-    """,
-    """
-    CREATE TABLE podcast_catalog.scores (
-        batch text, segment_id text, dnsmos_ovrl double precision, PRIMARY KEY (batch, segment_id)
-    )
-    """,
-    """
-    CREATE TABLE podcast_catalog.content_flags (
-        batch text, episode_id text, policy text, label text, probability double precision, segment_ids text[]
-    )
-    """,
-)
-"""Stand-ins for the tables of the catalog, with the columns that search reads."""

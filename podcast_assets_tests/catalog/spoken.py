@@ -63,8 +63,8 @@ def speak(
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO podcast_catalog.episodes VALUES (:batch, :episode, :podcast, 'guid', 'Episode ' || :episode, :language,"
-                " :sha256, :episode || '.mp3', CAST(:metadata AS jsonb)) ON CONFLICT DO NOTHING"
+                "INSERT INTO podcast_catalog.episodes VALUES (:batch, :episode, :podcast, 'guid', 'Episode ' || :episode,"
+                " :language, :sha256, :episode || '.mp3', CAST(:metadata AS jsonb)) ON CONFLICT DO NOTHING"
             ),
             row,
         )

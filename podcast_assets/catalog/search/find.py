@@ -56,7 +56,8 @@ class Searcher:
         """Search phrases.
 
         Args:
-            query: words, "exact phrases", -exclusions, OR and prefix* (docs/guides/search.md). A search by meaning alone takes any text.
+            query: words, "exact phrases", -exclusions, OR and prefix* (docs/guides/search.md). A search by meaning alone takes
+                any text.
             mode: by words, by meaning, or both, fused by reciprocal rank. `both` does without the meaning where the catalog has no
                 vectors, and says so in the notes.
             filters: what the hits must be.
@@ -255,7 +256,8 @@ WHERE p.phrase = ANY(:phrases)
 """Phrases of episodes that are gone, after a takedown for example, have no row."""
 _AROUND = """
 SELECT p.batch, p.episode_id, p.phrase_index, p.text
-FROM unnest(CAST(:batches AS text[]), CAST(:episodes AS text[]), CAST(:indexes AS integer[])) AS hit (batch, episode_id, phrase_index)
+FROM unnest(CAST(:batches AS text[]), CAST(:episodes AS text[]), CAST(:indexes AS integer[]))
+    AS hit (batch, episode_id, phrase_index)
 CROSS JOIN (VALUES (-1), (1)) AS step (step)
 JOIN podcast_catalog.phrases AS p
     ON p.batch = hit.batch AND p.episode_id = hit.episode_id AND p.phrase_index = hit.phrase_index + step.step
