@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from podcast_assets.config.environment import read_environment
 from podcast_assets.config.groups.compute import ComputeSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
+from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
@@ -29,6 +30,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     IntakeSettings,
     ReleaseSettings,
     ShardSettings,
+    ModerationEndpointSettings,
     QualitySettings,
     EngineSettings,
     LanguageSettings,

@@ -28,6 +28,7 @@ FOLDERS = {
     "separator": "podcast_assets.audio.separators",
     "aligner": "podcast_assets.speech.aligners",
     "embedder": "podcast_assets.catalog.embeddings",
+    "classifier": "podcast_assets.moderation.classifiers",
 }
 
 
