@@ -16,6 +16,7 @@ from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointS
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
+from podcast_assets.config.groups.search import SearchSettings
 from podcast_assets.config.groups.shards import ShardSettings
 from podcast_assets.config.groups.speech import EngineSettings, LanguageSettings
 from podcast_assets.config.groups.store import StoreSettings
@@ -23,6 +24,7 @@ from podcast_assets.config.groups.store import StoreSettings
 
 class Settings(  # pydantic collects fields from the last base class to the first
     DagsterSettings,
+    SearchSettings,
     FeedSettings,
     DownloadSettings,
     ComputeSettings,

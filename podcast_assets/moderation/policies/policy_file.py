@@ -1,18 +1,18 @@
 """Parser of moderation policies: YAML front matter and Markdown. No I/O.
 
-    ---
-    name: mine
-    version: 1
-    engine: openai
-    thresholds: {hate_speech: 0.7}
-    ---
-    ## Overview
-    ## Definition of Terms
-    ## Interpretation of Language
-    ## Definition of Labels
-    ### (HS): Hate speech
-    #### Includes
-    #### Excludes
+---
+name: mine
+version: 1
+engine: openai
+thresholds: {hate_speech: 0.7}
+---
+## Overview
+## Definition of Terms
+## Interpretation of Language
+## Definition of Labels
+### (HS): Hate speech
+#### Includes
+#### Excludes
 """
 
 import hashlib
@@ -109,7 +109,9 @@ def _parse(lines: Sequence[str], digest: str) -> ModerationPolicy:
 
 def _find_end_of_front_matter(lines: Sequence[str]) -> int:
     if not lines or not _FENCE.fullmatch(lines[0]):
-        raise PolicyError(1, "the file must begin with front matter: a line `---`, then `name:`, `version:` and `engine:`")
+        raise PolicyError(
+            1, "the file must begin with front matter: a line `---`, then `name:`, `version:` and `engine:`"
+        )
     for number, line in enumerate(lines[1:], start=1):
         if _FENCE.fullmatch(line):
             return number
@@ -206,5 +208,7 @@ def _read_language(front: _FrontMatter, root: yaml.Node | None) -> str | None:
         return None
     code = language_code(front.language)
     if code is None:
-        raise PolicyError(_line_of(root, ("language",)), f"language: {front.language} is not a language code such as en")
+        raise PolicyError(
+            _line_of(root, ("language",)), f"language: {front.language} is not a language code such as en"
+        )
     return code
