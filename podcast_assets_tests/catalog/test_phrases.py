@@ -91,6 +91,15 @@ def test_scripts_without_spaces() -> None:
 _TEXT = st.text(alphabet="ab .,!?。京都'\n", max_size=700)
 
 
+def test_spaces_within_a_text_stay_as_they_are() -> None:
+    words = [
+        {"word": w, "start": float(i), "end": i + 0.9, "probability": None}
+        for i, w in enumerate(["one", "two", "three", "four"])
+    ]
+    text = "(one) two, three-four!"
+    assert texts(merge_phrases([SpokenSegment("s", 0, 4, "A", "en", text, words)])) == [text]
+
+
 @given(st.lists(st.tuples(_TEXT, st.floats(0, 3), st.sampled_from(["A", "B", None]), st.booleans()), max_size=8))
 @settings(max_examples=40, deadline=None)
 def test_nothing_is_lost_or_too_long(rows: list[tuple[str, float, str | None, bool]]) -> None:

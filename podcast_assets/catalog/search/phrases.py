@@ -7,7 +7,7 @@ there at the end of a sentence if one is near. Another speaker's interjection do
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from podcast_assets.speech.text_measures import join_texts
 
@@ -22,6 +22,10 @@ _MIN_SENTENCES = 80
 _MIN_CLAUSES = 150
 _SENTENCE_END = re.compile(r"[.?!…。？！।॥؟۔]+[\"'”’»)\]」』]*$")  # noqa: RUF001
 _CLAUSE_END = re.compile(r"[,;:–—、，；：،؛]$")  # noqa: RUF001
+_MARKS = frozenset(".?!…。？！।॥؟۔,;:–—、，；：،؛\"'”’»)]」』")  # noqa: RUF001
+"""Last characters of words after which a phrase may end."""
+_MAX_GROUP = 60
+"""Characters after which it may end without a mark."""
 _SENTENCE = re.compile(r"\S.*?(?:[.?!…؟।۔]+[\"'”’»)\]]*(?=\s|$)|[。？！]+[」』]*|$)", re.DOTALL)  # noqa: RUF001
 
 
@@ -53,9 +57,8 @@ class Phrase:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A word, or a part of a segment whose words have no times."""
+class _Piece(NamedTuple):
+    """Words between which no phrase is cut, or a part of a segment whose words have no times."""
 
     text: str
     start: float
@@ -158,30 +161,57 @@ def _close(phrase: _Open) -> tuple[float, float, str | None, tuple[str, ...], st
 
 
 def _split_segment(segment: SpokenSegment) -> Iterator[_Piece]:
-    """Split a segment at its words where they have times and are those of its text; otherwise at its sentences."""
-    if not any(word["start"] is not None for word in segment.words):
-        yield from _split_sentences(segment)
-        return
-    text = segment.text
-    places: list[tuple[int, float | None, float | None]] = []
+    """Split a segment at its pauses and clauses where its words have times; otherwise at its sentences."""
+    words = segment.words
+    if not any(word["start"] is not None for word in words):
+        return _split_sentences(segment)
+    parts = [word["word"].strip() for word in words]
+    separator = " "
+    if separator.join(parts) != segment.text:
+        parts, separator = _find_parts(segment.text, parts), ""
+        if not parts:  # an edited text: its words are no longer those with the times
+            return _split_sentences(segment)
+    return _group_words(segment, parts, separator)
+
+
+def _find_parts(text: str, words: Sequence[str]) -> list[str]:
+    """Cut a text before each of its words; empty if it has others."""
+    places = []
     at = 0
-    for word in segment.words:
-        found = text.find(word["word"].strip(), at)
-        if found < 0:  # an edited text: its words are no longer those with the times
-            yield from _split_sentences(segment)
-            return
-        places.append((found, word["start"], word["end"]))
-        at = found + len(word["word"].strip())
-    end = segment.start
-    for number, (place, start, word_end) in enumerate(places):
-        begin = place if number else 0
-        until = places[number + 1][0] if number + 1 < len(places) else len(text)
-        part = text[begin:until]
-        begins = start if start is not None else end
-        end = max(begins, word_end if word_end is not None else begins)
-        spaced = begin > 0 and text[begin - 1].isspace()
-        if stripped := part.strip():
-            yield _Piece(stripped, begins, end, segment.segment_id, spaced)
+    for word in words:
+        if (place := text.find(word, at)) < 0:
+            return []
+        places.append(place)
+        at = place + len(word)
+    starts = [0, *places[1:]]
+    return [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+def _group_words(segment: SpokenSegment, parts: Sequence[str], separator: str) -> Iterator[_Piece]:
+    """Put words together up to the next pause or mark: between them a phrase is never cut."""
+    group: list[str] = []
+    length, begins, ends, before = 0, segment.start, segment.start, separator
+
+    def join() -> _Piece:
+        text = separator.join(group)
+        return _Piece(text.strip(), begins, ends, segment.segment_id, before[-1:].isspace() or text[:1].isspace())
+
+    for word, part in zip(segment.words, parts, strict=True):
+        start, end = word["start"], word["end"]
+        if group and start is not None and start - ends > MAX_PAUSE:
+            yield join()
+            before, group = separator or group[-1], []
+        if not group:
+            length = 0
+            begins = ends = start if start is not None else ends
+        group.append(part)
+        length += len(part) + 1
+        ends = max(ends, end if end is not None else begins)
+        if length > _MAX_GROUP or part.rstrip()[-1:] in _MARKS:
+            yield join()
+            before, group = separator or group[-1], []
+    if group:
+        yield join()
 
 
 def _split_sentences(segment: SpokenSegment) -> Iterator[_Piece]:
