@@ -30,7 +30,7 @@ from podcast_assets.catalog.embeddings.vectors import vector_literal
 from podcast_assets.catalog.search import load
 from podcast_assets.catalog.search.filters import Filters
 from podcast_assets.catalog.search.find import Searcher
-from podcast_assets.catalog.search.schema import UPGRADE
+from podcast_assets.catalog.search.schema import EMBEDDINGS, PHRASES
 from podcast_assets.engines.engine import make_engine
 from podcast_assets_tests.catalog.stand_in_tables import TABLES
 from podcast_assets_tests.servers.postgres import postgres
@@ -82,7 +82,7 @@ class Corpus:
 def fill(database: sqlalchemy.Engine, corpus: Corpus, segments: int) -> int:
     """Load a corpus; print the times."""
     with database.begin() as connection:
-        for statement in (*TABLES, *UPGRADE):
+        for statement in (*TABLES, *PHRASES, *EMBEDDINGS):
             connection.execute(text(statement))
         available = load.available_configurations(connection)
     making = loading = 0.0

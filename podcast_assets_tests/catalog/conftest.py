@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from podcast_assets.catalog.search.schema import UPGRADE
+from podcast_assets.catalog.search.schema import EMBEDDINGS, PHRASES
 from podcast_assets_tests.catalog.stand_in_tables import TABLES
 from podcast_assets_tests.servers.postgres import Postgres, postgres
 
@@ -31,7 +31,7 @@ def search_database(search_server: Postgres) -> Iterator[sqlalchemy.Engine]:
     admin.dispose()
     database = sqlalchemy.create_engine(base.set(database=name))
     with database.begin() as connection:
-        for statement in (*TABLES, *UPGRADE):
+        for statement in (*TABLES, *PHRASES, *EMBEDDINGS):
             connection.execute(text(statement))
     yield database
     database.dispose()

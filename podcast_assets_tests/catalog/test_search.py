@@ -171,6 +171,42 @@ def test_vectors_follow_the_phrases(search_database: sqlalchemy.Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM podcast_catalog.embeddings")) == 0
 
 
+def test_an_interrupted_embedding_is_resumed(search_database: sqlalchemy.Engine) -> None:
+    speak(search_database, "e1", BREAD)
+    engine = make_engine("embedder", "wordllama")
+    worker = engine.load()
+    asked: list[str] = []
+
+    class Interrupted:
+        """A double that ends in its second portion, as a killed process does."""
+
+        dimensions = worker.dimensions
+
+        def embed(self, given: list[str]) -> object:
+            asked.extend(given)
+            if len(asked) > 2:
+                raise KeyboardInterrupt
+            return worker.embed(given)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_missing(search_database, engine, load=Interrupted, at_once=2)  # pyright: ignore[reportArgumentType]
+    assert embed_missing(search_database, engine).added == 2
+    found = Searcher(search_database, engine).search("space", mode="meaning", limit=4)
+    assert len(found) == 4
+
+
+def test_a_server_without_pgvector_is_searched_by_words(search_database: sqlalchemy.Engine) -> None:
+    speak(search_database, "e1", BREAD)
+    with search_database.begin() as connection:
+        connection.execute(text("DROP TABLE podcast_catalog.embeddings"))
+    engine = make_engine("embedder", "wordllama")
+    found = Searcher(search_database, engine).search("sourdough")
+    assert texts(found) == [BREAD[2][2]]
+    assert "pgvector" in found.notes[0]
+    with pytest.raises(Misconfigured, match="pgvector"):
+        embed_missing(search_database, engine)
+
+
 def test_another_model_replaces_the_vectors_when_it_is_complete(search_database: sqlalchemy.Engine) -> None:
     speak(search_database, "e1", BREAD)
     embed_missing(search_database, make_engine("embedder", "wordllama"))

@@ -14,6 +14,11 @@ from podcast_assets.engines.engine import Engine
 AT_ONCE = 4_096
 """Phrases that are embedded and committed together."""
 
+NO_PGVECTOR = (
+    "the catalog has no table for vectors, because its server lacked the extension vector (pgvector) when the catalog was made: "
+    "install it, then run `podcast-assets catalog migrate`"
+)
+
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
@@ -38,6 +43,7 @@ def embed_missing(
     *,
     batch: str | None = None,
     load: Callable[[], Embedder] | None = None,
+    at_once: int = AT_ONCE,
     progress: Progress = lambda added, missing: None,
 ) -> Embedded:
     """Give each phrase without a vector of the engine's model one, and keep the model's index.
@@ -49,15 +55,18 @@ def embed_missing(
         engine: the embedder's settings.
         batch: restricts it to one batch; other models' vectors are kept then.
         load: returns the embedder; by default `engine.load`. It is called only if a vector is missing.
+        at_once: phrases that are embedded and committed together.
         progress: see `Progress`.
 
     Raises:
         EngineUnavailable: the embedder cannot be loaded.
-        Misconfigured: its vectors are too long to be indexed.
+        Misconfigured: its vectors are too long to be indexed, or the catalog's server has no pgvector.
     """
     engine.fetch()
     model = model_name(engine)
     with database.connect() as connection:
+        if not vectors.is_supported(connection):
+            raise Misconfigured(NO_PGVECTOR)
         missing = vectors.count_missing(connection, model, batch=batch)
     added, seconds = 0, 0.0
     if missing:
@@ -68,7 +77,7 @@ def embed_missing(
             )
         _prepare_index(database, model, missing)
         with database.connect() as reading:
-            for phrases, texts in vectors.missing_phrases(reading, model, batch=batch, at_once=AT_ONCE):
+            for phrases, texts in vectors.missing_phrases(reading, model, batch=batch, at_once=at_once):
                 computed = embedder.embed(texts)
                 with database.begin() as connection:
                     added += vectors.add_vectors(connection, model, phrases, computed)

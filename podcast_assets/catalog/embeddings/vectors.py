@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import numpy as np
+import sqlalchemy
 from sqlalchemy import Connection, Engine, text
 
 from podcast_assets.catalog.embeddings.protocol import Vectors
@@ -22,6 +23,9 @@ BUILD_MEMORY = "1GB"
 """Memory for building an index; beyond it, building becomes several times slower. A million vectors of 256 need about 1 GB."""
 REBUILD_FROM = 20_000
 """Missing vectors from which on the index is dropped first and built afterwards, where they are also most of the vectors."""
+
+_NO_MEMORY = ("53100", "53200")
+"""SQLSTATE disk_full, which a full /dev/shm gives, and out_of_memory."""
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +88,23 @@ def build_index(engine: Engine, model: str, dimensions: int) -> float:
     Meanwhile vectors can be read, and not be added.
     """
     started = time.monotonic()
+    try:
+        _create_index(engine, model, dimensions, workers=4)
+    except sqlalchemy.exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) not in _NO_MEMORY:
+            raise
+        # workers share memory that containers limit to 64 MB (/dev/shm)
+        log.warning(
+            "the index of %s is built by one process, because the server lacks shared memory for several", model
+        )
+        _create_index(engine, model, dimensions, workers=0)
+    return time.monotonic() - started
+
+
+def _create_index(engine: Engine, model: str, dimensions: int, *, workers: int) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'"))
-        connection.execute(text("SET LOCAL max_parallel_maintenance_workers = 4"))
+        connection.execute(text(f"SET LOCAL max_parallel_maintenance_workers = {workers}"))
         connection.execute(
             text(
                 f"CREATE INDEX IF NOT EXISTS {index_name(model)} ON podcast_catalog.embeddings"
@@ -94,7 +112,6 @@ def build_index(engine: Engine, model: str, dimensions: int) -> float:
                 f" WHERE model = '{model}'"
             )
         )
-    return time.monotonic() - started
 
 
 def drop_index(connection: Connection, model: str) -> None:
@@ -105,6 +122,11 @@ def drop_index(connection: Connection, model: str) -> None:
 def models_with_vectors(connection: Connection) -> list[str]:
     """List the models that have vectors. Reads the whole table; see `has_vectors`."""
     return list(connection.scalars(text(_MODELS)))
+
+
+def is_supported(connection: Connection) -> bool:
+    """Whether the catalog can hold vectors: its server had pgvector when the catalog was made."""
+    return connection.execute(text("SELECT to_regclass('podcast_catalog.embeddings')")).scalar() is not None
 
 
 def has_vectors(connection: Connection, model: str) -> bool:

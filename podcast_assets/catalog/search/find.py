@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from podcast_assets.catalog.embeddings import vectors
 from podcast_assets.catalog.embeddings.protocol import Embedder, model_name
+from podcast_assets.catalog.embeddings.step import NO_PGVECTOR
 from podcast_assets.catalog.search.candidates import RANKED, Candidate, find_by_meaning, find_by_words
 from podcast_assets.catalog.search.filters import Filters
 from podcast_assets.catalog.search.query import parse_query, without_operators
@@ -132,6 +133,8 @@ class Searcher:
         if self._model is None:
             if reason := self._engine.unavailable_reason():
                 raise EngineUnavailable(reason)
+            if not vectors.is_supported(connection):
+                raise Misconfigured(NO_PGVECTOR)
             self._model = model_name(self._engine)
         model = self._model
         if not vectors.has_vectors(connection, model):

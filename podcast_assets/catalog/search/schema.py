@@ -1,7 +1,6 @@
 """DDL of what search adds to the catalog: phrases and their vectors."""
 
-UPGRADE = (
-    "CREATE EXTENSION IF NOT EXISTS vector",
+PHRASES = (
     """
     CREATE TABLE podcast_catalog.phrases (
         phrase uuid PRIMARY KEY,
@@ -21,6 +20,10 @@ UPGRADE = (
     "CREATE UNIQUE INDEX phrases_place ON podcast_catalog.phrases (batch, episode_id, phrase_index)",
     "CREATE INDEX phrases_configuration ON podcast_catalog.phrases (configuration)",
     "CREATE INDEX phrases_terms ON podcast_catalog.phrases USING gin (terms)",
+)
+"""What searches by words need."""
+EMBEDDINGS = (
+    "CREATE EXTENSION IF NOT EXISTS vector",
     """
     CREATE TABLE podcast_catalog.embeddings (
         phrase uuid NOT NULL REFERENCES podcast_catalog.phrases ON DELETE CASCADE,
@@ -30,3 +33,4 @@ UPGRADE = (
     )
     """,
 )
+"""What searches by meaning need in addition: pgvector, which not every server has. Indexes are made with the vectors."""
