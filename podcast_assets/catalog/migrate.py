@@ -73,7 +73,7 @@ def _refuse_unknown(version: str | None) -> None:
     if version is not None and version not in {script.revision for script in _scripts().walk_revisions()}:
         raise Misconfigured(
             f"the catalog has the tables of a later version of podcast-assets ({version}, here {latest_version()}): install that "
-            "version, or `podcast-assets catalog rebuild --drop-schema` in another database"
+            "version, or give this one a database of its own"
         )
 
 

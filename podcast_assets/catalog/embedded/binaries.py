@@ -52,8 +52,8 @@ def server_account() -> tuple[int, int] | None:
             continue
         return found.pw_uid, found.pw_gid
     raise Misconfigured(
-        f"the catalog's own PostgreSQL does not run as root, and there is none of the users {', '.join(_SERVER_USERS)}: use another "
-        "user, or set PODCAST_CATALOG_URL"
+        f"the catalog's own PostgreSQL does not run as root, and there is none of the users {', '.join(_SERVER_USERS)}: use "
+        "another user, or set PODCAST_CATALOG_URL"
     )
 
 

@@ -147,8 +147,8 @@ class EmbeddedServer:
     def _start(self) -> None:
         if not (self.data / "PG_VERSION").exists():
             self._create()
-        with (self.folder / "log").open("ab") as log_file:
-            process = subprocess.Popen(
+        with os.fdopen(os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log_file:
+            process = subprocess.Popen(  # noqa: S603 - a program of the wheel
                 [str(find_program("postgres")), "-D", data_argument(self.data)],
                 stdout=log_file,
                 stderr=log_file,
@@ -166,9 +166,14 @@ class EmbeddedServer:
         pid = self._pid()
         if pid is None:
             return False
-        process = psutil.Process(pid)
         os.kill(pid, signal.SIGINT)  # a fast shutdown: connections end, and the data are consistent
-        process.wait(_PATIENCE)
+        end = time.monotonic() + _PATIENCE
+        while self.is_running:  # not its exit, which is another process's to collect where this one did not start it
+            if time.monotonic() > end:
+                raise Misconfigured(
+                    f"the catalog's PostgreSQL (process {pid}) does not stop; its log is {self.folder / 'log'}"
+                )
+            time.sleep(0.02)
         return True
 
     def _create(self) -> None:
@@ -199,7 +204,9 @@ class EmbeddedServer:
             del options["stdin"]
         command = [str(find_program(program)), *arguments]
         try:
-            result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, **options)
+            result = subprocess.run(  # noqa: S603 - a program of the wheel
+                command, input=stdin, capture_output=True, text=True, check=False, **options
+            )
         except PermissionError as error:
             raise Misconfigured(
                 f"{command[0]} cannot be started by the user that the catalog's PostgreSQL runs as: install podcast-assets where "
@@ -236,7 +243,7 @@ class EmbeddedServer:
         if len(str(self.data / _SOCKET)) <= _LONGEST_SOCKET:
             return str(self.data)
         link = private_folder() / f"catalog-{hashlib.sha256(str(self.data).encode()).hexdigest()[:12]}"
-        if not link.is_symlink() or Path(os.readlink(link)) != self.data:
+        if not link.is_symlink() or link.readlink() != self.data:
             link.unlink(missing_ok=True)
             with contextlib.suppress(FileExistsError):  # another process made it meanwhile
                 link.symlink_to(self.data)
