@@ -7,14 +7,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from podcast_assets.catalog.migrate import check_version, latest_version, migrate
+from podcast_assets.catalog.migrate import Migration, check_version, latest_version, migrate, prepare
 from podcast_assets.catalog.tables import METADATA, SCHEMA
 from podcast_assets.common.errors import Misconfigured
 
 
 def test_migrations_make_the_tables_and_run_once(empty_database: Engine) -> None:
-    assert migrate(empty_database) == (None, latest_version())
-    assert migrate(empty_database) == (latest_version(), latest_version())
+    assert migrate(empty_database) == Migration(None, latest_version(), None)
+    assert migrate(empty_database) == Migration(latest_version(), latest_version(), None)
     with empty_database.connect() as connection:
         options = {"include_schemas": True, "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
                    "version_table": "schema_version", "version_table_schema": SCHEMA}  # fmt: skip
@@ -26,7 +26,7 @@ def test_migrations_make_the_tables_and_run_once(empty_database: Engine) -> None
 def test_two_migrations_at_once_take_turns(empty_database: Engine) -> None:
     with ThreadPoolExecutor() as pool:
         found = [future.result() for future in [pool.submit(migrate, empty_database) for _ in range(2)]]
-    assert sorted(before or "" for before, _ in found) == ["", latest_version()]
+    assert sorted(one.before or "" for one in found) == ["", latest_version()]
 
 
 def test_dagsters_version_table_is_left_alone(empty_database: Engine) -> None:
@@ -52,3 +52,10 @@ def test_another_version_is_refused_with_what_to_do(empty_database: Engine) -> N
         check_version(connection)
     with pytest.raises(Misconfigured, match=r"later version .*9999"):
         migrate(empty_database)
+
+
+def test_only_the_embedded_server_is_migrated_unasked(empty_database: Engine) -> None:
+    with pytest.raises(Misconfigured, match="podcast-assets catalog migrate"):
+        prepare(empty_database, embedded=False)
+    prepare(empty_database, embedded=True)
+    prepare(empty_database, embedded=False)
