@@ -1,12 +1,14 @@
 """`podcast-assets search`: find what was said, by words and by meaning."""
 
 import datetime
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from podcast_assets.cli.terminal import json_option, load_settings, output, print_json, print_line
+from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.common.printable import printable
 
 if TYPE_CHECKING:
@@ -56,12 +58,13 @@ if TYPE_CHECKING:
 @json_option("hits and notes as a JSON object")
 def search(query: str, mode: Any, limit: int, allow_remote: bool, as_json: bool, **filters: Any) -> None:
     """Search the catalog for QUERY: words, "exact phrases", -exclusions, OR, prefix*. By meaning, any text will do."""
+    from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.catalog.search.find import Searcher
 
     settings = load_settings()
     chosen = _make_filters(**filters)
-    embedder = _choose_embedder(settings, allow_remote=allow_remote) if mode != "words" else None
-    with _open_catalog(settings) as database:
+    embedder = choose_allowed_embedder(settings, allow_remote=allow_remote) if mode != "words" else None
+    with open_catalog(settings) as database:
         found = Searcher(database, embedder).search(query, mode=mode, filters=chosen, limit=limit)
     if as_json:
         # links are redacted already, and would lose their times
@@ -90,10 +93,25 @@ def _make_filters(
     )
 
 
-def _choose_embedder(settings: "Settings", *, allow_remote: bool) -> "Engine | None":
-    from podcast_assets.catalog.embeddings.choice import choose_embedder
+def choose_allowed_embedder(settings: "Settings", *, allow_remote: bool) -> "Engine | None":
+    """Choose the embedder; ask once at a terminal whether texts may be sent to a remote server.
 
-    return choose_embedder(settings, allow_remote=allow_remote)
+    Raises:
+        Misconfigured: there is no such embedder.
+    """
+    from podcast_assets.catalog.embeddings.choice import choose_embedder
+    from podcast_assets.catalog.embeddings.openai import OpenAiEmbeddings
+
+    engine = choose_embedder(settings, allow_remote=allow_remote)
+    if not isinstance(engine, OpenAiEmbeddings) or engine.url is None or not sys.stdin.isatty():
+        return engine
+    try:
+        engine.check_allowed()
+    except EngineUnavailable as error:
+        question = str(error).partition(". Nothing was sent")[0]
+        if click.confirm(f"{question}. Send them?", err=True):
+            return engine.model_copy(update={"allow_remote": True})
+    return engine
 
 
 def _print_hits(found: "SearchResults") -> None:

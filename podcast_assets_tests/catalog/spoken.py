@@ -1,8 +1,6 @@
 """Small catalogs that tests speak into."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 import sqlalchemy
@@ -52,22 +50,44 @@ def speak(
     language: str | None = "en",
     podcast: str = "Bread and Butter",
     sha256: str | None = None,
-    metadata: dict[str, Any] | None = None,
+    url: str | None = None,
+    published: str | None = None,
 ) -> int:
     """Add a batch of one episode, or replace it; return how many phrases are new."""
     segments, transcripts = tables(episode, said, language)
     row = {
         "batch": batch, "episode": episode, "podcast": podcast, "language": language, "sha256": sha256 or f"{batch}{episode}",
-        "metadata": json.dumps(metadata or {}),
+        "url": url, "published": published,
     }  # fmt: skip
+    spoken = [dict(r, batch=batch, episode=episode, index=i) for i, r in enumerate(segments.iter_rows(named=True))]
     with database.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO podcast_catalog.episodes VALUES (:batch, :episode, :podcast, 'guid', 'Episode ' || :episode,"
-                " :language, :sha256, :episode || '.mp3', CAST(:metadata AS jsonb)) ON CONFLICT DO NOTHING"
-            ),
-            row,
-        )
+        for statement in _ROWS:
+            connection.execute(text(statement), row)
+        if spoken:
+            connection.execute(text(_SEGMENT), spoken)
         return replace_phrases(
             connection, batch, phrase_rows(batch, segments, transcripts, available_configurations(connection))
         )
+
+
+_ROWS = (
+    "INSERT INTO podcast_catalog.batches VALUES (:batch, '1', false, now()) ON CONFLICT DO NOTHING",
+    "INSERT INTO podcast_catalog.podcasts VALUES (:podcast, 'guid', :podcast) ON CONFLICT DO NOTHING",
+    """
+    INSERT INTO podcast_catalog.episodes (
+        batch, episode_id, podcast, source, status, title, podcast_title, podcast_id, language, url, published_at, sha256
+    )
+    VALUES (
+        :batch, :episode, :podcast, :episode || '.mp3', 'done', 'Episode ' || :episode, :podcast, 'guid of ' || :podcast, :language,
+        :url, CAST(:published AS timestamptz), :sha256
+    )
+    ON CONFLICT DO NOTHING
+    """,
+    "DELETE FROM podcast_catalog.segments WHERE batch = :batch",
+)
+_SEGMENT = """
+INSERT INTO podcast_catalog.segments (
+    batch, segment_id, episode_id, segment_index, "start", "end", duration, speaker, flags, degraded
+)
+VALUES (:batch, :segment_id, :episode, :index, :start, :end, 1, :speaker, '{}', false)
+"""

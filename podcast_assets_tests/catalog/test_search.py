@@ -4,12 +4,13 @@ import datetime
 
 import pytest
 import sqlalchemy
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from podcast_assets.catalog.embeddings.step import embed_missing
 from podcast_assets.catalog.search.filters import Filters, parse_flag, parse_score
 from podcast_assets.catalog.search.find import Searcher
 from podcast_assets.catalog.search.results import SearchResults
+from podcast_assets.catalog.tables import CONTENT_FLAGS, SCORES
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.engines.engine import make_engine
 from podcast_assets_tests.catalog.spoken import speak
@@ -57,10 +58,16 @@ def test_words_on_both_sides_of_a_boundary_are_found_together(search_database: s
 
 
 def test_what_a_hit_tells(search_database: sqlalchemy.Engine) -> None:
-    metadata = {"url": "https://user:secret@pods.example/1.mp3?token=abc", "published": "2024-05-01T10:00:00+00:00"}
-    speak(search_database, "e1", BREAD, metadata=metadata)
+    url = "https://user:secret@pods.example/1.mp3?token=abc"
+    speak(search_database, "e1", BREAD, url=url, published="2024-05-01T10:00:00+00:00")
     (hit,) = Searcher(search_database).search("sourdough", mode="words")
-    assert (hit.batch, hit.episode_id, hit.podcast, hit.title) == ("b1", "e1", "Bread and Butter", "Episode e1")
+    assert (hit.batch, hit.episode_id, hit.podcast, hit.title, hit.published) == (
+        "b1",
+        "e1",
+        "Bread and Butter",
+        "Episode e1",
+        "2024-05-01",
+    )
     assert (hit.start, hit.speaker, hit.language, hit.segment_ids) == (20.0, "A", "en", ("e1-2",))
     assert (hit.before, hit.after) == (BREAD[1][2], BREAD[3][2])
     assert hit.link == "https://pods.example/1.mp3#t=20"
@@ -70,14 +77,14 @@ def test_what_a_hit_tells(search_database: sqlalchemy.Engine) -> None:
 
 
 def test_filters(search_database: sqlalchemy.Engine) -> None:
-    speak(search_database, "e1", BREAD, metadata={"published": "2024-05-01"})
+    speak(search_database, "e1", BREAD, published="2024-05-01")
     speak(
         search_database,
         "e2",
         [("A", 0.0, "More about bread.")],
         batch="b2",
         podcast="Other",
-        metadata={"published": "2025-01-01"},
+        published="2025-01-01",
     )
     speak(search_database, "e3", [("A", 0.0, "Das Brot und bread.")], batch="b3", language="de", podcast="Drittes")
     one, two, three = BREAD[1][2], "More about bread.", "Das Brot und bread."
@@ -89,12 +96,18 @@ def test_filters(search_database: sqlalchemy.Engine) -> None:
     assert find(search_database, "bread", after=datetime.date(2024, 5, 2)) == [two]
     assert find(search_database, "bread", before=datetime.date(2024, 5, 1)) == [one]
     with search_database.begin() as connection:
-        connection.execute(text("INSERT INTO podcast_catalog.scores VALUES ('b1', 'e1-1', 3.2), ('b2', 'e2-0', 2.0)"))
-        connection.execute(
-            text(
-                "INSERT INTO podcast_catalog.content_flags VALUES ('b1', 'e1', 'hate', 'slurs', 0.9, ARRAY['e1-0', 'e1-1'])"
+        for batch, segment, score in (("b1", "e1-1", 3.2), ("b2", "e2-0", 2.0)):
+            connection.execute(
+                insert(SCORES).values(batch=batch, segment_id=segment, dnsmos_ovrl=score, keep=True, reject_reasons=[])
             )
-        )
+        flag = {
+            "policy": "hate",
+            "label": "slurs",
+            "probability": 0.9,
+            "verdict": "flagged",
+            "segment_ids": ["e1-0", "e1-1"],
+        }
+        connection.execute(insert(CONTENT_FLAGS).values(batch="b1", episode_id="e1", window=0, start=0, end=9, **flag))
     assert find(search_database, "bread", scores=[parse_score("dnsmos_ovrl >= 3")]) == [one]
     assert find(search_database, "bread", flags=[parse_flag("hate.slurs>0.5")]) == [one]
     assert find(search_database, "bread", flags=[parse_flag("hate.slurs<0.5")]) == []

@@ -157,7 +157,7 @@ WHERE is_own
 ORDER BY rank DESC, phrase
 LIMIT :limit
 """
-# ruff: noqa: S608 (what is formatted are names and conditions of this module; values are parameters)
+
 _DISTANCE = "(v.vector::halfvec({dimensions})) <#> CAST(:vector AS halfvec({dimensions}))"
 _NEAREST_ONLY = (
     f"SELECT v.phrase, {_DISTANCE} AS distance FROM podcast_catalog.embeddings AS v"

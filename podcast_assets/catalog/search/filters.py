@@ -47,7 +47,7 @@ class Filters:
     """ISO 639-1 codes."""
     batches: Sequence[str] = ()
     after: datetime.date | None = None
-    """First day on which the episode may have been published. Episodes without a date are left out."""
+    """First day (UTC) on which the episode may have been published. Episodes without a date are left out."""
     before: datetime.date | None = None
     """Last day, likewise."""
     scores: Sequence[ScoreCondition] = ()
@@ -110,11 +110,11 @@ def filters_sql(filters: Filters) -> tuple[list[str], dict[str, Any]]:
         add("p.language = ANY(:languages)", languages=[language.lower() for language in filters.languages])
     if filters.podcasts:
         names = [name.casefold() for name in filters.podcasts]
-        add("(lower(e.podcast) = ANY(:podcasts) OR lower(e.podcast_id) = ANY(:podcasts))", podcasts=names)
+        add("(lower(e.podcast_title) = ANY(:podcasts) OR lower(e.podcast_id) = ANY(:podcasts))", podcasts=names)
     if filters.after:
-        add("left(e.metadata ->> 'published', 10) >= :after", after=filters.after.isoformat())
+        add("e.published_at >= :after", after=_midnight(filters.after))
     if filters.before:
-        add("left(e.metadata ->> 'published', 10) <= :before", before=filters.before.isoformat())
+        add("e.published_at < :before", before=_midnight(filters.before + datetime.timedelta(days=1)))
     for number, score in enumerate(filters.scores):
         add(
             _SCORE_SQL.format(name=score.name, operator=score.operator, number=number),
@@ -124,6 +124,10 @@ def filters_sql(filters: Filters) -> tuple[list[str], dict[str, Any]]:
         given = {f"policy{number}": flag.policy, f"label{number}": flag.label, f"probability{number}": flag.value}
         add(_FLAG_SQL.format(operator=flag.operator, number=number), **given)
     return conditions, parameters
+
+
+def _midnight(day: datetime.date) -> datetime.datetime:
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
 
 
 def _number(condition: str, text: str) -> float:

@@ -9,13 +9,16 @@ import sqlalchemy
 from sqlalchemy import Connection, text
 
 from podcast_assets.catalog.embeddings import vectors
+from podcast_assets.catalog.embeddings.choice import choose_embedder
 from podcast_assets.catalog.embeddings.protocol import Embedder, model_name
 from podcast_assets.catalog.embeddings.step import NO_PGVECTOR
+from podcast_assets.catalog.opening import open_catalog
 from podcast_assets.catalog.search.candidates import RANKED, Candidate, find_by_meaning, find_by_words
 from podcast_assets.catalog.search.filters import Filters
 from podcast_assets.catalog.search.query import parse_query, without_operators
 from podcast_assets.catalog.search.results import Hit, SearchResults, time_link
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.config.settings import Settings
 from podcast_assets.engines.engine import Engine
 
 Mode = Literal["words", "meaning", "both"]
@@ -34,6 +37,29 @@ class _Listed:
 
     rank: int
     score: float
+
+
+def search(
+    query: str,
+    *,
+    mode: Mode = "both",
+    filters: Filters | None = None,
+    limit: int = 20,
+    settings: Settings | None = None,
+) -> SearchResults:
+    """Search the catalog of the settings, once; see `Searcher.search`.
+
+    Args:
+        query: see `Searcher.search`, as the next three.
+        mode: by words, by meaning, or both.
+        filters: what the hits must be.
+        limit: most hits.
+        settings: the settings; by default those of the environment.
+    """
+    chosen = settings or Settings()
+    with open_catalog(chosen) as database:
+        embedder = choose_embedder(chosen) if mode != "words" else None
+        return Searcher(database, embedder).search(query, mode=mode, filters=filters, limit=limit)
 
 
 class Searcher:
@@ -251,7 +277,9 @@ def _make_hit(
 _ROWS = """
 SELECT
     p.phrase, p.batch, p.episode_id, p.phrase_index, p.segment_ids, p."start", p."end", p.speaker, p.language, p.text,
-    e.podcast, e.title, e.sha256, e.source, e.metadata ->> 'url' AS url, e.metadata ->> 'published' AS published
+    coalesce(e.podcast_title, e.podcast) AS podcast, e.title, e.sha256, e.source,
+    coalesce(e.metadata ->> 'url', e.url) AS url,
+    to_char(e.published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS published
 FROM podcast_catalog.phrases AS p
 JOIN podcast_catalog.episodes AS e ON e.batch = p.batch AND e.episode_id = p.episode_id
 WHERE p.phrase = ANY(:phrases)

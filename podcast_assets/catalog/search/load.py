@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Collection, Iterable
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import polars as pl
 from sqlalchemy import Connection, text
@@ -12,6 +13,9 @@ from sqlalchemy import Connection, text
 from podcast_assets.catalog.search.languages import configuration
 from podcast_assets.catalog.search.phrases import Phrase, SpokenSegment, merge_phrases
 from podcast_assets.catalog.search.terms import to_search_text
+
+if TYPE_CHECKING:
+    from podcast_assets.catalog.loading.source import SourceTables
 
 CONTEXT_WORDS = 12
 """Words of the next phrase that a phrase is also found by, so that words on both sides of a boundary are found together.
@@ -73,6 +77,16 @@ def phrase_rows(
         )
         rows += _rows(batch, episode_id, found, available)
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
+
+
+def add_phrases(connection: Connection, source: "SourceTables") -> int:
+    """Make the phrases of a batch that is loaded, in its transaction; return how many are new."""
+    segments, transcripts = source.table("diarized_segments"), source.table("transcripts")
+    if segments is None or transcripts is None:
+        rows = pl.DataFrame(schema=_COLUMNS)
+    else:
+        rows = phrase_rows(source.batch, segments, transcripts, available_configurations(connection))
+    return replace_phrases(connection, source.batch, rows)
 
 
 def available_configurations(connection: Connection) -> frozenset[str]:

@@ -1,10 +1,17 @@
-"""DDL of what search adds to the catalog: phrases and their vectors."""
+"""Phrases, which are searched. The table of their vectors is made by `embeddings.schema`, where the server has pgvector."""
 
-PHRASES = (
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_STATEMENTS = (
     """
     CREATE TABLE podcast_catalog.phrases (
         phrase uuid PRIMARY KEY,
-        batch text NOT NULL,
+        batch text NOT NULL REFERENCES podcast_catalog.batches ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
         episode_id text NOT NULL,
         phrase_index integer NOT NULL,
         segment_ids text[] NOT NULL,
@@ -20,17 +27,12 @@ PHRASES = (
     "CREATE UNIQUE INDEX phrases_place ON podcast_catalog.phrases (batch, episode_id, phrase_index)",
     "CREATE INDEX phrases_configuration ON podcast_catalog.phrases (configuration)",
     "CREATE INDEX phrases_terms ON podcast_catalog.phrases USING gin (terms)",
+    # the phrases of batches that are loaded already
+    "UPDATE podcast_catalog.batches SET version = ''",
 )
-"""What searches by words need."""
-EMBEDDINGS = (
-    "CREATE EXTENSION IF NOT EXISTS vector",
-    """
-    CREATE TABLE podcast_catalog.embeddings (
-        phrase uuid NOT NULL REFERENCES podcast_catalog.phrases ON DELETE CASCADE,
-        model text NOT NULL,
-        vector halfvec NOT NULL,
-        PRIMARY KEY (phrase, model)
-    )
-    """,
-)
-"""What searches by meaning need in addition: pgvector, which not every server has. Indexes are made with the vectors."""
+
+
+def upgrade() -> None:
+    """Create the table, and have all batches loaded again."""
+    for statement in _STATEMENTS:
+        op.execute(statement)
