@@ -246,6 +246,7 @@ def _embedded() -> "EmbeddedServer":
 
 
 def _load(engine: "Engine", settings: "Settings", batches: tuple[str, ...] | None) -> "LoadResult":
+    from podcast_assets.catalog.embeddings.step import embed_loaded
     from podcast_assets.catalog.loading.load import load_batches
 
     rows = 0
@@ -263,7 +264,13 @@ def _load(engine: "Engine", settings: "Settings", batches: tuple[str, ...] | Non
                 (f"{loaded.batch}: {left} left out, whose episode or segment is gone: a run is busy with it", "yellow")
             )
 
-    return load_batches(engine, open_store(settings), words=settings.catalog_words, batches=batches, report=report)
+    result = load_batches(engine, open_store(settings), words=settings.catalog_words, batches=batches, report=report)
+    added, without = embed_loaded(engine, settings)
+    if added:
+        print_line(f"{count_noun(added, 'vector')} added for searches by meaning")
+    if without:
+        print_line((without, "yellow"))
+    return result
 
 
 def _print_result(result: "LoadResult", *, as_json: bool) -> None:

@@ -68,6 +68,16 @@ def test_vectors_are_made_and_searched(loaded: Command) -> None:
     assert [hit.text for hit in search("word0 word1", limit=10)] == [hit["text"] for hit in hits]
 
 
+def test_batches_that_are_loaded_later_get_their_vectors(loaded: Command) -> None:
+    assert loaded("catalog", "embed").exit_code == 0
+    commit_filled_batch(Store.at(Settings().store), "b2", episodes=["three"])
+    found = loaded("catalog", "load")
+    assert "added for searches by meaning" in found.stderr
+    hits = json.loads(loaded("search", "word0", "--mode", "meaning", "--batch", "b2", "--json").stdout)["hits"]
+    assert hits
+    assert "another embedder" in loaded("catalog", "load", PODCAST_EMBEDDER="minilm").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -77,13 +87,21 @@ def test_vectors_are_made_and_searched(loaded: Command) -> None:
     ],
 )
 def test_what_cannot_be_searched_is_said_in_one_line(loaded: Command, arguments: tuple[str, ...], message: str) -> None:
-    found = loaded("search", "--mode", "words", "--", *arguments) if arguments[0][0] == "-" else loaded("search", *arguments)
+    found = (
+        loaded("search", "--mode", "words", "--", *arguments)
+        if arguments[0][0] == "-"
+        else loaded("search", *arguments)
+    )
     assert found.exit_code == 2
     assert message in found.stderr
 
 
 def test_a_remote_server_of_embeddings_is_refused_unasked(loaded: Command) -> None:
-    remote = {"PODCAST_EMBEDDER": "openai", "PODCAST_EMBEDDINGS_URL": "https://1.1.1.1/v1", "PODCAST_EMBEDDINGS_MODEL": "m"}
+    remote = {
+        "PODCAST_EMBEDDER": "openai",
+        "PODCAST_EMBEDDINGS_URL": "https://1.1.1.1/v1",
+        "PODCAST_EMBEDDINGS_MODEL": "m",
+    }
     found = loaded("catalog", "embed", **remote)
     assert found.exit_code == 2
     assert "PODCAST_EMBEDDINGS_ALLOW_REMOTE" in found.stderr

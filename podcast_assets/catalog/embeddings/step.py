@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import sqlalchemy
 
 from podcast_assets.catalog.embeddings import vectors
+from podcast_assets.catalog.embeddings.choice import choose_embedder
 from podcast_assets.catalog.embeddings.protocol import Embedder, model_name
-from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.config.settings import Settings
 from podcast_assets.engines.engine import Engine
 
 AT_ONCE = 4_096
@@ -86,6 +88,36 @@ def embed_missing(
     elif batch is None:
         seconds = _complete_index(database, model)
     return Embedded(model, added, _remove_others(database, model) if batch is None else 0, seconds)
+
+
+def embed_loaded(
+    database: sqlalchemy.Engine, settings: Settings, *, batch: str | None = None
+) -> tuple[int, str | None]:
+    """Give phrases that were just loaded their vectors, where the catalog has vectors of the settings' embedder already.
+
+    A catalog without any gets them by `podcast-assets catalog embed` alone, because a part of them would be searched as if it were
+    all.
+
+    Returns:
+        How many were added, and why some may be missing; None if none are.
+    """
+    try:
+        engine = choose_embedder(settings)
+        if engine is None:
+            return 0, None
+        with database.connect() as connection:
+            if not vectors.is_supported(connection) or not vectors.has_any_vectors(connection):
+                return 0, None
+            if reason := engine.unavailable_reason():
+                return 0, f"new phrases have no vectors: {reason}"
+            if not vectors.has_vectors(connection, model_name(engine)):
+                return (
+                    0,
+                    "new phrases have no vectors: the catalog's are of another embedder (`podcast-assets catalog embed`)",
+                )
+        return embed_missing(database, engine, batch=batch).added, None
+    except (EngineUnavailable, Misconfigured) as error:
+        return 0, f"new phrases have no vectors: {error}"
 
 
 def _prepare_index(database: sqlalchemy.Engine, model: str, missing: int) -> None:

@@ -129,6 +129,11 @@ def is_supported(connection: Connection) -> bool:
     return connection.execute(text("SELECT to_regclass('podcast_catalog.embeddings')")).scalar() is not None
 
 
+def has_any_vectors(connection: Connection) -> bool:
+    """Whether any model has vectors."""
+    return connection.execute(text("SELECT 1 FROM podcast_catalog.embeddings LIMIT 1")).scalar() is not None
+
+
 def has_vectors(connection: Connection, model: str) -> bool:
     """Whether a model has vectors."""
     found = connection.execute(

@@ -67,6 +67,7 @@ def _load(context: dg.AssetExecutionContext, settings: Settings, store: Store, b
 
 def _load_batch(settings: Settings, store: Store, batch: str) -> BatchResult:
     from podcast_assets.catalog.connection import catalog_url, connect, describe, translate_errors
+    from podcast_assets.catalog.embeddings.step import embed_loaded
     from podcast_assets.catalog.loading.load import load_batch
     from podcast_assets.catalog.migrate import prepare
 
@@ -75,6 +76,7 @@ def _load_batch(settings: Settings, store: Store, batch: str) -> BatchResult:
         try:
             prepare(engine, embedded=catalog_url(settings) is None)
             loaded = load_batch(engine, store, batch, words=settings.catalog_words)
+            vectors, without_vectors = embed_loaded(engine, settings, batch=batch)
         finally:
             engine.dispose()
     return BatchResult(
@@ -84,6 +86,8 @@ def _load_batch(settings: Settings, store: Store, batch: str) -> BatchResult:
             "seconds": round(loaded.seconds, 2),
             "rows_changed": loaded.changed,
             "episodes_taken_down": loaded.taken_down,
+            "vectors_added": vectors,
+            **({"vectors_missing": without_vectors} if without_vectors else {}),
             **{f"rows_{name}": number for name, number in loaded.rows.items()},
         },
         {"batch_loaded": Verdict(not loaded.passed_over, {"rows_left_out": sum(loaded.passed_over.values())})},
