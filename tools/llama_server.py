@@ -1,15 +1,16 @@
-"""A real OpenAI-compatible server on this machine: llama.cpp with Gemma 3 270M, from packages of the registry, on the loopback interface.
+"""A real OpenAI-compatible server on this machine: llama.cpp with Gemma 3 270M, on the loopback interface.
 
     python tools/llama_server.py                              # until Ctrl+C; prints what a client has to set
     python tools/llama_server.py -- COMMAND ARGUMENT…         # for one command, which finds it in its environment
 
-It needs `pip install 'podcast-assets[llama]'`. Completions, log-probabilities, the tokenizer and the limits are real. The model is the
-smallest of its kind, and not tuned to follow instructions: its judgments are worth nothing. It is for trying things out and for tests.
-Gemma's terms of use apply to the model: https://ai.google.dev/gemma/terms.
+It needs `pip install 'podcast-assets[llama]'`, which brings the model. Completions, log-probabilities, the tokenizer and the limits
+are real. The model is the smallest of its kind, and not tuned to follow instructions: its judgments are worth nothing. It is for
+trying things out and for tests. Gemma's terms of use apply to the model: https://ai.google.dev/gemma/terms.
 """
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from podcast_assets.engines import packaged_models
 from podcast_assets.engines.packaged_models import Package, PackagedFile, PackagedModel, PackagedPart
@@ -97,24 +99,30 @@ def running(
     """
     with tempfile.TemporaryFile("w+") as errors, contextlib.ExitStack() as stack:
         options = {"--port": port, "--context": context, "--parallel": parallel, "--threads": threads}
-        command = [python, str(Path(__file__).resolve()), "--serve", *(str(x) for pair in options.items() for x in pair)]
+        command = [
+            python,
+            str(Path(__file__).resolve()),
+            "--serve",
+            *(str(x) for pair in options.items() for x in pair),
+        ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         stack.enter_context(process)
         stack.callback(process.kill)
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):  # llama.cpp may print, too
-                yield Server(json.loads(line)["url"], process)
-                return
-        process.wait()
-        errors.seek(0)
-        raise ServerFailed(errors.read().strip()[-2_000:])
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            errors.seek(0)
+            raise ServerFailed(errors.read().strip()[-2_000:])
+        yield Server(json.loads(line)["url"], process)
 
 
 def serve(*, port: int, context: int, parallel: int, threads: int) -> None:
     """Serve the model, and print the URL as JSON; ends when standard input does, as with its parent."""
     model = packaged_models.prepare(GEMMA) / _FILE
-    import xllamacpp
+    answer = os.dup(1)
+    os.dup2(2, 1)  # llama.cpp prints its log, and nobody reads it from a pipe
+    xllamacpp: Any = importlib.import_module("xllamacpp")
 
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -131,7 +139,7 @@ def serve(*, port: int, context: int, parallel: int, threads: int) -> None:
     params.cpuparams_batch.n_threads = threads
     params.warmup = False
     server = xllamacpp.Server(params)
-    print(json.dumps({"url": f"{server.listening_address}/v1"}), flush=True)
+    os.write(answer, f"{json.dumps({'url': f'{server.listening_address}/v1'})}\n".encode())
     while os.read(0, 1024):  # until the parent is gone
         pass
     os._exit(0)
@@ -140,7 +148,9 @@ def serve(*, port: int, context: int, parallel: int, threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="by default any that is free")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of question and answer (default: %(default)s)")
+    parser.add_argument(
+        "--context", type=int, default=CONTEXT, help="tokens of question and answer (default: %(default)s)"
+    )
     parser.add_argument("--parallel", type=int, default=4, help="questions computed at once (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from podcast_assets.cli.redo import YES, confirm_redo
+from podcast_assets.cli.remote_texts import confirm_remote
 from podcast_assets.cli.terminal import (
     PROFILE,
     STORE,
@@ -102,6 +103,7 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
     from podcast_assets.stages.batch_warnings import read_batch_warnings
     from podcast_assets.stages.report import batch_report, nothing_done
 
+    settings = confirm_remote(settings)
     store = open_store(settings)
     end_dead_runs(instance)
     add_batches(instance, batches)

@@ -76,6 +76,10 @@ COMMANDS = {
         "podcast_assets.cli.models:models",
         "List, download and verify the models that the profile's engines need.",
     ),
+    "moderation": (
+        "podcast_assets.cli.moderation:moderation",
+        "List, show and try moderation policies, which judge what is said. (Quality policies: `podcast-assets policy`.)",
+    ),
     "node": (
         "podcast_assets.cli.node:node",
         "Join this machine to a Ray cluster, and list the machines of one.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from podcast_assets.cli.redo import YES, confirm_redo
+from podcast_assets.cli.remote_texts import confirm_remote
 from podcast_assets.cli.terminal import (
     PROFILE,
     STORE,
@@ -100,6 +101,7 @@ def _run_and_report(
     from podcast_assets.stages.profiles import choose_profile
     from podcast_assets.stages.report import batch_report, describe_state, nothing_done, show
 
+    settings = confirm_remote(settings)
     load_policy(settings.policy)  # report a mistake in it, or a missing model, before hours of work
     profile = choose_profile(settings)
     if not demonstration:

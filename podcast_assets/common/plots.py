@@ -67,8 +67,8 @@ def draw_bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
     return draw(paint, height=0.8 + 0.25 * max(len(values), 1))
 
 
-def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> bytes:
-    """Draw the distributions of one or more named series over the same axis."""
+def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str, of: str = "segments") -> bytes:
+    """Draw the distributions of one or more named series over the same axis; `of` is what is counted."""
 
     def paint(axes: "Axes") -> None:
         filled = [(name, list(values)) for name, values in series if len(values)]
@@ -79,7 +79,7 @@ def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str
         if filled:
             axes.legend(fontsize=8, frameon=False)
         axes.set_xlabel(label, fontsize=9)
-        axes.set_ylabel("segments", fontsize=9)
+        axes.set_ylabel(of, fontsize=9)
 
     return draw(paint)
 

@@ -13,6 +13,7 @@ from podcast_assets.config.environment import read_environment
 from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
+from podcast_assets.config.groups.moderation import ModerationSettings
 from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
@@ -35,6 +36,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     ReleaseSettings,
     ShardSettings,
     ModerationEndpointSettings,
+    ModerationSettings,
     QualitySettings,
     EngineSettings,
     LanguageSettings,

@@ -14,6 +14,7 @@ from podcast_assets.common.printable_logs import level_number
 from podcast_assets.common.redacted_output import redact_output
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.catalog import catalog
+from podcast_assets.defs.assets.content_flags import content_flags
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_dataset import hf_dataset
@@ -53,6 +54,7 @@ _BATCH_ASSETS = (
     second_opinions,
     punctuated_texts,
     quality_scores,
+    content_flags,
     hf_shards,
     episode_shards,
 )

@@ -30,6 +30,7 @@ def batch_selection(settings: Settings) -> dg.AssetSelection:
     enabled = {
         "second_opinions": settings.second_transcriber is not None,
         "punctuated_texts": "punctuation" in (name.strip() for name in settings.text_care.split(",")),
+        "content_flags": bool(settings.moderation.strip()),
         "episode_shards": settings.whole_episodes,
     }
     selection = dg.AssetSelection.groups("intake", "speech", "quality", "dataset")

@@ -17,7 +17,7 @@ from podcast_assets.store.store import Store
 
 FLAGGED, CLEAN, NEEDS_REVIEW, NOT_JUDGED = "flagged", "clean", "needs_review", "not_judged"
 VERDICTS = (FLAGGED, CLEAN, NEEDS_REVIEW, NOT_JUDGED)
-"""Verdicts of a label on a window. `needs_review`: the classifier could not answer; `not_judged`: the policy is for another language."""
+"""Verdicts of a label on a window. `needs_review`: no readable answer; `not_judged`: the policy is for another language."""
 TOO_LONG = "the window does not fit into the classifier's context, however short it is"
 
 

@@ -161,6 +161,10 @@ class ClassifierEngine(Engine):
         """Fields that the settings of the project fill. PODCAST_ENGINES overrides them."""
         return {}
 
+    def for_policy(self, policy: ModerationPolicy) -> "ClassifierEngine":
+        """Return the engine with what the policy's `engine_options` choose, so that its identity has it; by default itself."""
+        return self
+
     def check_policy(self, policy: ModerationPolicy) -> None:
         """Check that the engine can judge every label of a policy. Cheap: needs no model and no network.
 

@@ -1,6 +1,6 @@
 """Windows of a transcript: whole turns with context, each within a classifier's limit. No I/O.
 
-No text is cut silently: a turn that does not fit is split at sentences, else between words, into pieces that overlap by a few words.
+No text is cut silently: a turn that does not fit is split at sentences, else between words, into pieces that overlap a little.
 """
 
 import re

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.config.content_rules import parse_content_rules
+from podcast_assets.release.content_flags import add_column, read_flags
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.release.selection import (
@@ -66,11 +68,17 @@ class Holdings:
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
-def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
+def read_holdings(store: Store, publish: Publish, licenses: str, exclude: str = "") -> Holdings:
     """Read the sealed samples of a store and select those that may be released.
 
+    Args:
+        store: the store.
+        publish: which segments are released.
+        licenses: value of PODCAST_LICENSES.
+        exclude: rules about content flags, value of PODCAST_EXCLUDE.
+
     Raises:
-        BadInput: a table cannot be read.
+        BadInput: a table cannot be read, or rules about content flags cannot be applied to a batch.
     """
     segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
@@ -78,9 +86,13 @@ def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     judged = judge_store(store, licenses, batches)
     in_batches = pl.col("batch").is_in(batches)
     clearance = judged.clearance.filter(in_batches)
+    sealed = {b: t.select("segment_id", "episode_id", "text") for b, t in segments.items() if t is not None}
+    flags = read_flags(store, sealed, parse_content_rules(exclude))
+    # a whole episode contains its segments, with what must not be released
+    flagged_episodes = flags.excluded.unique(["batch", "episode_id"], keep="first", maintain_order=True)
     return Holdings(
-        select_samples(_index_rows(segments, HF_SHARDS), clearance, publish),
-        select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish),
+        select_samples(add_column(_index_rows(segments, HF_SHARDS), flags), clearance, publish, flags.excluded),
+        select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish, flagged_episodes.drop("segment_id")),
         judged.episodes.filter(in_batches),
         clearance,
         frozenset(batches),

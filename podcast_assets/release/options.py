@@ -19,6 +19,8 @@ class ReleaseOptions:
     gated: bool = False
     purge_history: bool = True
     """Whether to purge taken-down content from the history of a repository."""
+    exclude: str = ""
+    """Value of PODCAST_EXCLUDE."""
     dropped: frozenset[str] = frozenset()
     """Batches to remove from the dataset although the store does not have them."""
 
@@ -32,5 +34,6 @@ def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -
         codec=settings.shard_codec,
         gated=settings.hub_gated,
         purge_history=settings.purge_history,
+        exclude=settings.exclude,
         dropped=dropped,
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 import polars as pl
 
+from podcast_assets.release.content_flags import EXCLUDED
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import Part
 from podcast_assets.shards.ustar import TAR_BLOCK
@@ -54,7 +55,9 @@ def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
     )
 
 
-def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
+def select_samples(
+    rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish, flagged: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Add the columns `selected` (whether a sample is released) and `reason` (why not) to rows of `index_samples`.
 
     `license` is replaced by that of the clearance, which reflects the publisher's latest statement.
@@ -63,6 +66,7 @@ def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish
         rows: rows of `index_samples`, of any batches.
         clearance: batch, episode_id, cleared, reason, license.
         publish: `kept` omits what the policy does not keep; rows without a policy (whole episodes) count as kept.
+        flagged: what rules about content flags leave out: batch, segment_id (of whole episodes: episode_id), and reason.
     """
     cleared = clearance.select("batch", "episode_id", "cleared", "reason", "license")
     joined = (
@@ -70,14 +74,25 @@ def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish
         .join(cleared, on=["batch", "episode_id"], how="left", maintain_order="left")
         .with_columns(pl.col("cleared").fill_null(False))
     )
+    joined = _add_flagged(joined, flagged)
     excluded = ~pl.col("keep").fill_null(False) if publish == "kept" and "keep" in rows.columns else pl.lit(False)
     return joined.with_columns(
-        selected=pl.col("cleared") & ~excluded,
+        selected=pl.col("cleared") & ~excluded & pl.col("flagged").is_null(),
         reason=pl.when(~pl.col("cleared"))
         .then(pl.col("reason").fill_null(UNKNOWN))
         .when(excluded)
-        .then(pl.lit(NOT_KEPT)),
+        .then(pl.lit(NOT_KEPT))
+        .otherwise("flagged"),
     ).select(*rows.columns, "selected", "reason")
+
+
+def _add_flagged(rows: pl.DataFrame, flagged: pl.DataFrame | None) -> pl.DataFrame:
+    """Add the column `flagged`: why a rule about content flags leaves a sample out; null where none does."""
+    if flagged is None:
+        return rows.with_columns(flagged=pl.lit(None, pl.String))
+    key = "segment_id" if "segment_id" in flagged.columns else "episode_id"
+    reasons = flagged.select("batch", key, flagged="reason")
+    return rows.join(reasons, on=["batch", key], how="left", maintain_order="left")
 
 
 def wanted_parts(rows: pl.DataFrame) -> list[WantedPart]:
@@ -119,7 +134,8 @@ def count_not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFr
         clearance: result of `decide_clearance`; episodes that are not cleared count with all of their audio.
     """
     refused = clearance.filter(~pl.col("cleared")).select("reason", "episode_id", "hours")
-    not_kept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
+    left_out = (pl.col("reason") == NOT_KEPT) | pl.col("reason").str.starts_with(EXCLUDED)
+    not_kept = rows.filter(left_out).select("reason", "episode_id", hours=pl.col("duration") / 3600)
     return (
         pl.concat([refused, not_kept])
         .group_by("reason")

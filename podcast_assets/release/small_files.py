@@ -135,4 +135,6 @@ def _merge_pipeline(
         json.loads(target.read(head, tables.PIPELINE)) if tables.PIPELINE in head.files else {}
     )
     settings = {"publish": options.publish, "licenses": options.licenses}
+    if options.exclude:  # the file of a release without rules stays as earlier versions wrote it
+        settings["exclude"] = options.exclude
     return tables.merge_pipelines(read_pipelines(store, batches), settings, published, foreign_batches)

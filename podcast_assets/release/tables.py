@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.release.content_flags import COLUMN as CONTENT_FLAGS_COLUMN
 from podcast_assets.release.plan import grain_language_split
 from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
 from podcast_assets.shards.ustar import padded_size
@@ -72,11 +73,12 @@ def sample_ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], in
 
 
 def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` with the columns of HF_SHARDS."""
+    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` of segments, with their content flags."""
     tables = {}
+    columns = [*schema(HF_SHARDS).names(), *(c for c in (CONTENT_FLAGS_COLUMN,) if c in rows.columns)]
     with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
     for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
-        tables[f"metadata/{language}/{batch}.parquet"] = found.select(schema(HF_SHARDS).names())
+        tables[f"metadata/{language}/{batch}.parquet"] = found.select(columns)
     return dict(sorted(tables.items()))
 
 

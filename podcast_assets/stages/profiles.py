@@ -12,6 +12,7 @@ from podcast_assets.engines.availability import check_available, missing_package
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
 
 if TYPE_CHECKING:
+    from podcast_assets.moderation.protocol import ClassifierEngine, ModerationPolicy
     from podcast_assets.speech.routing import Route
 
 DESCRIPTIONS = {
@@ -54,6 +55,8 @@ class Profile:
     """Transcribes everything again, to be compared with the first."""
     punctuator: Engine | None = None
     """Adds punctuation and capitals, in a column of its own."""
+    classifiers: tuple[Engine, ...] = ()
+    """Judge transcripts by the moderation policies of the settings, one per engine that a policy names."""
 
     @property
     def note(self) -> str | None:
@@ -80,6 +83,7 @@ def engines_of(profile: Profile) -> list[Engine]:
         *(components(profile.second_transcriber) if profile.second_transcriber else ()),
         *components(profile.scorer),
         profile.punctuator,
+        *profile.classifiers,
     ]
     return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
 
@@ -98,8 +102,8 @@ def components(engine: Engine) -> list[Engine]:
 
 
 _ENGINE_SETTINGS = (
-    "diarizer routes second_transcriber aligner separator engines scorers text_care punctuator mixed_languages".split()
-)
+    "diarizer routes second_transcriber aligner separator engines scorers text_care punctuator mixed_languages moderation"
+).split()
 """Settings that choose or configure engines."""
 
 
@@ -184,6 +188,7 @@ def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool =
         separator=make_profile_engine("separator", settings.separator, settings) if settings.separator else None,
         second_transcriber=_make_second_transcriber(settings, name) if settings.second_transcriber else None,
         punctuator=make_profile_engine("punctuator", settings.punctuator, settings) if punctuation else None,
+        classifiers=_make_classifiers(settings),
     )
 
 
@@ -238,6 +243,40 @@ def _make_scorer(settings: Settings) -> Engine:
     names = dict.fromkeys(filter(None, map(str.strip, settings.scorers.split(","))))
     more = [make_profile_engine("scorer", name, settings) for name in names if name != dnsmos.name]
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
+
+
+def _make_classifiers(settings: Settings) -> tuple[Engine, ...]:
+    """Make the classifiers that the moderation policies name.
+
+    Raises:
+        Misconfigured: a policy or its engine does not exist, or is invalid.
+    """
+    if not settings.moderation.strip():
+        return ()
+    from podcast_assets.moderation.policies.load import load_policies
+
+    policies = load_policies(settings.moderation, settings.moderation_policies)
+    return tuple(dict.fromkeys(make_classifier(policy, settings) for policy in policies))
+
+
+def make_classifier(policy: "ModerationPolicy", settings: Settings) -> "ClassifierEngine":
+    """Make the classifier that a moderation policy names, and check that it can judge the policy.
+
+    Raises:
+        Misconfigured: it does not exist, a setting of it is invalid, or it cannot judge a label.
+    """
+    from podcast_assets.moderation.protocol import ClassifierEngine
+
+    kinds = {e.name: e for e in engines("classifier")}
+    kind = kinds.get(policy.engine)
+    if kind is None or not issubclass(kind, ClassifierEngine):
+        raise Misconfigured(
+            f"moderation policy {policy.name}: no classifier is called {policy.engine!r}; there are: {', '.join(sorted(kinds))}"
+        )
+    engine = make_profile_engine("classifier", policy.engine, settings, **kind.from_settings(settings))
+    assert isinstance(engine, ClassifierEngine)  # for the type checker
+    engine.check_policy(policy)
+    return engine.for_policy(policy)
 
 
 def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:

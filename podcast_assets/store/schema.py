@@ -281,6 +281,36 @@ PUNCTUATED_TEXTS: Columns = {
 }
 """Punctuated transcripts, if PODCAST_TEXT_CARE enables punctuation."""
 
+CONTENT_FLAGS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "policy": (pl.String, "name of the moderation policy"),
+    "policy_version": (pl.String, "version of the moderation policy"),
+    "policy_hash": (pl.String, "SHA-256 of the moderation policy's file"),
+    "window": (pl.Int32, "number of the judged window in the episode under this policy, from 0"),
+    "start": (pl.Float64, "start of the window's first segment in the episode, s"),
+    "end": (pl.Float64, "end of the window's last segment, s"),
+    "segment_ids": (pl.List(pl.String), "segments in the window; consecutive windows share some as context"),
+    "text_hashes": (
+        pl.List(pl.String),
+        "first 16 hex digits of the SHA-256 of each of these segments' text as it was judged: tells flags of older texts",
+    ),
+    "label": (pl.String, "label of the policy, as rules name it"),
+    "label_name": (pl.String, "label of the policy, for people"),
+    "probability": (pl.Float64, "probability that the label applies, 0 to 1; null where there is none"),
+    "threshold": (pl.Float64, "probability from which the verdict is flagged"),
+    "verdict": (
+        pl.String,
+        "flagged, clean, needs_review (the classifier gave no readable answer) or not_judged (another language than the policy's)",
+    ),
+    "reason": (pl.String, "why there is no probability; null where there is one"),
+    "model": (pl.String, "model that answered; empty where none was asked"),
+    "tokens_in": (pl.Int64, "tokens of the questions about the window; on the row of its first label, elsewhere null"),
+    "tokens_out": (pl.Int64, "tokens of the answers; as tokens_in"),
+    "price": (pl.Float64, "price of the answers, USD; as tokens_in, and null where no price is set"),
+    **_MADE_BY,
+}
+"""Judgments by moderation policies, one row per window and label, if PODCAST_MODERATION names policies."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -295,6 +325,7 @@ TEXT_COLUMNS = frozenset({"text", "text_punctuated", "title"})
 TABLES = ASSETS | {
     "second_opinions": SECOND_OPINIONS,
     "punctuated_texts": PUNCTUATED_TEXTS,
+    "content_flags": CONTENT_FLAGS,
     "episode_shards": EPISODE_SHARDS,
 }
 """All tables of batches: the required ones (`ASSETS`) and those of the optional assets."""

@@ -11,6 +11,7 @@ STAGES = {
 OPTIONAL_STAGES = {
     "second_opinions": "second",
     "punctuated_texts": "punctuate",
+    "content_flags": "moderate",
     "episode_shards": "package_episodes",
 }
 """Asset → stage, for the optional assets."""

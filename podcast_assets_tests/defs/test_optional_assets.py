@@ -10,6 +10,7 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets import optional
+from podcast_assets.defs.assets.content_flags import content_flags
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
@@ -33,11 +34,13 @@ from podcast_assets_tests.noise_batch import EPISODES, commit_noise
 ASKED_FOR: Mapping[str, dict[str, Any]] = {
     "second_opinions": {"second_transcriber": "en=pocketsphinx"},
     "punctuated_texts": {"text_care": "pii, punctuation"},
+    "content_flags": {"moderation": "profanity"},
     "episode_shards": {"grains": "segments,episodes"},
 }
 SET = {
     "second_opinions": "PODCAST_SECOND_TRANSCRIBER",
     "punctuated_texts": "PODCAST_TEXT_CARE=punctuation",
+    "content_flags": "PODCAST_MODERATION",
     "episode_shards": "PODCAST_GRAINS=segments,episodes",
 }
 
@@ -99,7 +102,7 @@ def test_each_has_its_place_in_the_graph() -> None:
     """Scores are made after what they take of the optional assets."""
     graph = build_definitions().resolve_asset_graph()
     parents = {name: {k.to_user_string() for k in graph.get(dg.AssetKey(name)).parent_keys} for name in TABLES}
-    assert parents["second_opinions"] == parents["punctuated_texts"] == {"transcripts"}
+    assert parents["second_opinions"] == parents["punctuated_texts"] == parents["content_flags"] == {"transcripts"}
     assert parents["quality_scores"] == {"transcripts", "second_opinions", "punctuated_texts"}
     assert parents["episode_shards"] == {"hf_shards"}
     assert parents["hf_shards"] == {"quality_scores"}
@@ -120,7 +123,9 @@ def test_a_batch_is_done_without_them_and_with_their_failures(store: Store) -> N
     assert missing(store, ["b"]) == with_retryable_failures(store, ["b"]) == []
 
 
-@pytest.mark.parametrize("asset", [second_opinions, punctuated_texts, episode_shards], ids=lambda a: a.key.path[0])
+@pytest.mark.parametrize(
+    "asset", [second_opinions, punctuated_texts, content_flags, episode_shards], ids=lambda a: a.key.path[0]
+)
 def test_asked_for_by_hand_it_says_what_to_set(instance: dg.DagsterInstance, store: Store, asset: Any) -> None:
     commit_noise(store, "b")
     name = asset.key.to_user_string()

@@ -33,8 +33,8 @@ KEPT = {
 }
 """Place in the store, as a pattern → what its secrets are part of. These have to be kept so that things work."""
 
-SECRET_SETTINGS = {"embeddings_api_key", "webhook_secret", "webhook_url", "catalog_url"}
-REFUSED = {"store", "release_folder", "ray_address", "embeddings_url"}
+SECRET_SETTINGS = {"embeddings_api_key", "moderation_api_key", "webhook_secret", "webhook_url", "catalog_url"}
+REFUSED = {"store", "moderation_url", "release_folder", "ray_address", "embeddings_url"}
 """Settings that take URLs, and none with a secret."""
 
 
@@ -69,6 +69,7 @@ def test_no_setting_shows_the_secrets_of_a_url(place: Place) -> None:
         {"pocketsphinx": {"model": marks.url("engines", "https", "host.example/path")}}
     )
     values["PODCAST_WEBHOOK_SECRET"] = marks.new("secret of the webhook")
+    values["PODCAST_MODERATION_API_KEY"] = marks.new("key of the served model")
     refused = place.command("settings", **values)
     assert refused.returncode == 2
     names = {line.partition(": ")[2].partition("=")[0] for line in refused.stderr.splitlines()}
@@ -96,6 +97,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
         "webhook_secret": marks.new("secret of the webhook"),
         "embeddings_api_key": marks.new("API key of the embeddings"),
         "catalog_url": marks.url("the catalog", "postgresql", f"{nobody}/catalog"),
+        "moderation_api_key": marks.new("key of the served model"),
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {
         "HF_TOKEN": marks.new("token of the Hub", "hf_"),

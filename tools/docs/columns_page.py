@@ -23,6 +23,7 @@ BATCH_TABLES = {
     "hf_shards": "One row per sample: a segment that was sealed into a shard.",
     "second_opinions": "One row per segment, where `PODCAST_SECOND_TRANSCRIBER` is set.",
     "punctuated_texts": "One row per segment, where `PODCAST_TEXT_CARE` asks for punctuation.",
+    "content_flags": "One row per window of a transcript and label of a moderation policy, where `PODCAST_MODERATION` asks for it.",
     "episode_shards": "One row per episode sealed as a whole, where `PODCAST_GRAINS` asks for episodes.",
 }
 """Tables that stages commit, `tables/<name>/<batch>.parquet` → their grain."""

@@ -60,7 +60,8 @@ class ModerationEndpointSettings(SettingsGroup):
     moderation_budget: float | None = Field(
         default=None,
         gt=0,
-        description="USD that a run may spend on answers; then it stops, and its answers are kept. Unset: no limit.",
+        description="USD that each moderation policy may spend in a run; then the run stops, and its answers are kept. Unset: no "
+        "limit.",
     )
 
     @field_validator("moderation_url")

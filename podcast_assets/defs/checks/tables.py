@@ -119,6 +119,29 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ),
             ("kept_in_one_language", "At most 5 % of the kept speech sounds or reads like another language.", False),
         ],
+        "content_flags": [
+            (
+                "episodes_accounted",
+                "Every episode in which something was said was judged by every moderation policy, or failed.",
+                False,
+            ),
+            _NO_FAILURES,
+            (
+                "policies_judged",
+                "Every moderation policy judged the batch: its classifier is there, and answers the calibration probes rightly.",
+                False,
+            ),
+            (
+                "windows_answered",
+                "At most 2 % of the windows need review, because they have no readable answer.",
+                False,
+            ),
+            (
+                "flagged_share_steady",
+                "About the same share of the windows is flagged as in earlier batches.",
+                False,
+            ),
+        ],
         "hf_shards": [
             ("episodes_accounted", "Every scored segment is in a shard, or its episode failed.", True),
             _NO_FAILURES,

@@ -65,6 +65,15 @@ class OpenAi(ClassifierEngine):
         """See `ClassifierEngine.check_policy`."""
         choose_adapter(policy, self.adapter, self.model)
 
+    def for_policy(self, policy: ModerationPolicy) -> "OpenAi":
+        """Return the engine with the adapter and the model of the policy."""
+        adapter, model = choose_adapter(policy, self.adapter, self.model)
+        return self.model_copy(update={"adapter": adapter.name, "model": model})
+
+    def identity(self) -> dict[str, Any]:
+        """Include the version of the adapter's prompts."""
+        return super().identity() | {"adapter_version": adapter_class(self.adapter).version}
+
     def fetch(self) -> None:
         """Check the settings, before a stage does anything.
 

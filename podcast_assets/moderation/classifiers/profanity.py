@@ -15,7 +15,7 @@ from podcast_assets.store.store import Store
 
 PACKAGE = "alt-profanity-check"
 LANGUAGE = "en"
-PIECE_WORDS, PIECE_STEP = 16, 8
+PIECE_WORDS, PIECE_STEP = 12, 6
 """Words that are scored at once, and from one piece to the next: the model averages over words, so that a long text hides one."""
 _WORD = re.compile(r"\S+")
 _loading = threading.Lock()

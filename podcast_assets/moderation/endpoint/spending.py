@@ -11,7 +11,7 @@ from podcast_assets.moderation.protocol import Usage
 
 
 class BudgetSpent(EngineUnavailable):
-    """The run has spent what it may spend."""
+    """A policy has spent what it may spend in a run."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Spending:
         with self._lock:
             if self.budget is not None and self.spent + self._reserved + most > self.budget:
                 raise BudgetSpent(
-                    f"PODCAST_MODERATION_BUDGET={self.budget:g} USD is used up: {self.spent:.4f} USD were spent by this run, and "
+                    f"PODCAST_MODERATION_BUDGET={self.budget:g} USD is used up: {self.spent:.4f} USD were spent, and "
                     "the next question may cost more than is left. All answers are kept: raise it, then run again to go on"
                 )
             self._reserved += most

@@ -132,7 +132,8 @@ def _parse_front_matter(lines: Sequence[str]) -> tuple[_FrontMatter, yaml.Node |
     try:
         return _FrontMatter(**{str(k): v for k, v in values.items()}), root
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelled name is missing too: the misspelling is what to correct
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         what = ".".join(map(str, first["loc"]))
         raise PolicyError(_line_of(root, first["loc"]), f"{what}: {first['msg']}") from None
 
@@ -147,8 +148,8 @@ def _line_of(node: yaml.Node | None, path: Sequence[int | str]) -> int:
                 if key.value == str(step):
                     line, found = key.start_mark.line, value
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = node.value[step]
-            line = found.start_mark.line
+            item: yaml.Node = node.value[step]
+            line, found = item.start_mark.line, item
         if found is None:
             break
         node = found

@@ -9,6 +9,7 @@ import polars as pl
 from podcast_assets.common.wording import count_noun, format_bytes
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.header import SPLITS, sorted_unique
+from podcast_assets.release.content_flags import COLUMN, COLUMN_DESCRIPTION, flag_statistics
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.store.schema import HF_SHARDS
 from podcast_assets.transcripts.pages import escape_markdown
@@ -101,13 +102,36 @@ def scores(facts: DatasetFacts) -> str:
     return _render_table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
 
 
-def columns() -> str:
+def content_flags(facts: DatasetFacts) -> str:
+    """Section on what moderation policies say of the released segments; empty if none judged them."""
+    found = flag_statistics(facts.metadata)
+    if found.is_empty():
+        return ""
+    table = _render_table(
+        ("policy", "label", "verdict", "segments", "hours"),
+        [
+            (code(r["policy"]), code(r["label"]), r["verdict"], f"{r['segments']:,}", _format_two_digits(r["hours"]))
+            for r in found.iter_rows(named=True)
+        ],
+        left=3,
+    )
+    rules = dict(facts.pipeline.get("settings") or {}).get("exclude")
+    excluded = f"Segments that fulfil any of these rules are not released: {code(rules)}.\n\n" if rules else ""
+    return (
+        "Moderation policies judged the transcripts automatically, in windows of several turns: a flag says that a label is likely "
+        f"to apply somewhere in the window (column `{COLUMN}`).\n\n{excluded}{table}"
+    )
+
+
+def columns(facts: DatasetFacts) -> str:
     """Section on the metadata columns."""
     overrides = {
         "shard": "path of the tar in this dataset",
         "license": "licence of the episode, as in the table of episodes",
     }
     rows = [(code(name), overrides.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    if COLUMN in facts.metadata.columns:
+        rows.append((code(COLUMN), COLUMN_DESCRIPTION))
     return _render_table(("column", "description"), rows, left=2)
 
 

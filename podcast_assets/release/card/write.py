@@ -30,9 +30,10 @@ def render_readme(facts: DatasetFacts, captions: Mapping[str, str]) -> str:
     chapters = [
         (title(facts), sections.summary(facts)),
         ("Contents", f"{sections.contents(facts)}\n{sections.scores(facts)}\n{images}\n"),
+        ("Content flags", sections.content_flags(facts)),
         ("Loading", loading.loading_examples(facts)),
         ("Caveats", loading.loading_caveats(facts)),
-        ("Metadata columns", sections.columns()),
+        ("Metadata columns", sections.columns(facts)),
         ("How it was made", _render_provenance(facts)),
         ("What was not released", sections.not_released(facts)),
         ("Licences and attribution", sections.attribution(facts)),

@@ -245,7 +245,7 @@ def test_answers_are_read_or_need_review(
     assert set(found) == {"rude_speech", "threats"}
     for slug, value in expected.items():
         judgment = found[slug]
-        if isinstance(value, float):
+        if not isinstance(value, str):
             assert judgment.reason is None
             assert judgment.probability == pytest.approx(value)
         else:

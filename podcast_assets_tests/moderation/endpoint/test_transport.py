@@ -155,7 +155,7 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     with completions(script) as server:
         with pytest.raises(EngineUnavailable, match="out of credits"):
             judge(worker(server.url, concurrency=1), windows(10), store=store)
-        answered = [a.prompt for a in server.asked[:7]]
+        answered, before = [a.prompt for a in server.asked[:7]], len(server.asked)
         server.script = lambda _: CLEAN
         found = judge(worker(server.url), windows(10), store=store)
         prompts = [a.prompt for a in server.asked[before:]]
@@ -307,6 +307,19 @@ def test_texts_leave_the_network_only_where_that_is_allowed() -> None:
             refused()
     assert re.search(message, engine.unavailable_reason() or "")
     make_engine("classifier", "openai", url="https://8.8.8.8/v1", allow_remote=True).fetch()
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_server_that_repeats_the_key_does_not_show_it(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv("PODCAST_MODERATION_API_KEY", key := "sk-secret-of-the-server")
+    reply = Reply({"error": {"message": f"{key} may not do this"}}, status)
+    with completions(lambda _: reply) as server:
+        try:
+            shown = str(judge(worker(server.url), windows(1)))
+        except EngineUnavailable as error:
+            shown = str(error)
+    assert "may not do this" in shown
+    assert key not in shown
 
 
 def test_without_a_server_the_setting_is_named() -> None:
