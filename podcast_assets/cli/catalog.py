@@ -1,7 +1,9 @@
 """`podcast-assets catalog …`: the PostgreSQL database for people, which is filled from the store."""
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -42,9 +44,8 @@ def catalog() -> None:
 def migrate() -> None:
     """Create the catalog's tables, or bring those of an earlier version up to date. Run it after each update."""
     from podcast_assets.catalog.migrate import migrate as migrate_schema
-    from podcast_assets.catalog.opening import open_catalog
 
-    with open_catalog(load_settings(), check=False) as engine:
+    with _connected(load_settings(), check=False) as engine:
         done = migrate_schema(engine)
     if done.before == done.after:
         print_line(f"the tables are of version {done.after} already")
@@ -60,10 +61,8 @@ def migrate() -> None:
 @STORE
 def load(batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Load BATCHES, or all that are new or changed, and remove what is gone. Run it again to resume."""
-    from podcast_assets.catalog.opening import open_catalog
-
     settings = load_settings(store=store)
-    with open_catalog(settings) as engine:
+    with _connected(settings) as engine:
         result = _load(engine, settings, batches or None)
     _print_result(result, as_json=as_json)
 
@@ -78,10 +77,9 @@ def rebuild(as_json: bool, store: str | None) -> None:
     """
     from podcast_assets.catalog.loading.load import forget_versions
     from podcast_assets.catalog.migrate import migrate as migrate_schema
-    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
-    with open_catalog(settings, check=False) as engine:
+    with _connected(settings, check=False) as engine:
         migrate_schema(engine)
         forget_versions(engine)
         result = _load(engine, settings, None)
@@ -94,11 +92,10 @@ def rebuild(as_json: bool, store: str | None) -> None:
 def status(as_json: bool, store: str | None) -> None:
     """Show what the catalog holds, and which batches of the store are not loaded."""
     from podcast_assets.catalog.connection import describe
-    from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.catalog.status import read_status
 
     settings = load_settings(store=store)
-    with open_catalog(settings) as engine:
+    with _connected(settings) as engine:
         found = read_status(engine, open_store(settings), words=settings.catalog_words)
     if as_json:
         print_json({"place": describe(settings), **asdict(found)})
@@ -132,7 +129,6 @@ def status(as_json: bool, store: str | None) -> None:
 def embed(batches: tuple[str, ...], allow_remote: bool, as_json: bool) -> None:
     """Make the vectors that searches by meaning compare, of all phrases or those of BATCHES. Run it again to resume."""
     from podcast_assets.catalog.embeddings.step import embed_missing
-    from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.cli.search import choose_allowed_embedder
 
     settings = load_settings()
@@ -147,7 +143,7 @@ def embed(batches: tuple[str, ...], allow_remote: bool, as_json: bool) -> None:
             done = added
             print_line(f"{added:,} of {missing:,} phrases")
 
-    with open_catalog(settings) as database:
+    with _connected(settings) as database:
         found = [embed_missing(database, engine, batch=batch, progress=report) for batch in batches or (None,)]
     added, removed = sum(one.added for one in found), sum(one.removed for one in found)
     if as_json:
@@ -165,11 +161,10 @@ def backup(store: str | None) -> None:
     Everything else in the catalog comes from the store and needs no backup.
     """
     from podcast_assets.catalog import kept
-    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    with open_catalog(settings) as engine:
+    with _connected(settings) as engine:
         counts = kept.backup(engine, opened_store)
     rows = ", ".join(count_noun(number, name.removesuffix("s")) for name, number in counts.items())
     print_line(f"{rows} in {opened_store.path(kept.KEY)}")
@@ -180,10 +175,9 @@ def backup(store: str | None) -> None:
 def restore(store: str | None) -> None:
     """Add what the backup has and the catalog lacks. What is there stays as it is."""
     from podcast_assets.catalog import kept
-    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
-    with open_catalog(settings) as engine:
+    with _connected(settings) as engine:
         added = kept.restore(engine, open_store(settings))
     print_line(f"{', '.join(count_noun(number, name.removesuffix('s')) for name, number in added.items())} added")
 
@@ -197,6 +191,7 @@ def url() -> None:
     found = libpq_url(settings)
     if catalog_url(settings) is None:
         embedded_server(settings).keep(True)
+        embedded_server(settings).leave()
     click.echo(found)
 
 
@@ -205,7 +200,7 @@ def url() -> None:
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the catalog. ARGUMENTS are psql's own, such as -c "SELECT * FROM ra_queue"."""
-    from podcast_assets.catalog.connection import libpq_environment
+    from podcast_assets.catalog.connection import embedded_server, libpq_environment
     from podcast_assets.catalog.embedded.binaries import find_program
     from podcast_assets.catalog.tables import SCHEMA
 
@@ -214,7 +209,10 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     # the URL is in the environment, because every user of the machine sees the arguments of processes
     environment = {**os.environ, **libpq_environment(settings), "PGOPTIONS": options}
     environment.pop("PODCAST_CATALOG_URL", None)
-    result = subprocess.run([str(find_program("psql")), *arguments], env=environment, check=False)  # noqa: S603
+    try:
+        result = subprocess.run([str(find_program("psql")), *arguments], env=environment, check=False)  # noqa: S603
+    finally:
+        embedded_server(settings).leave()
     context.exit(result.returncode)
 
 
@@ -224,6 +222,7 @@ def start() -> None:
     server = _embedded()
     server.use()
     server.keep(True)
+    server.leave()
     print_line(f"PostgreSQL runs in {server.folder}")
 
 
@@ -243,6 +242,14 @@ def _embedded() -> "EmbeddedServer":
     if catalog_url(settings) is not None:
         raise Misconfigured("PODCAST_CATALOG_URL names a server of yours, which is not started or stopped from here")
     return embedded_server(settings)
+
+
+@contextlib.contextmanager
+def _connected(settings: "Settings", *, check: bool = True) -> Iterator["Engine"]:
+    from podcast_assets.catalog.opening import open_catalog
+
+    with open_catalog(settings, check=check) as engine:
+        yield engine
 
 
 def _load(engine: "Engine", settings: "Settings", batches: tuple[str, ...] | None) -> "LoadResult":

@@ -57,7 +57,7 @@ def search(
         settings: the settings; by default those of the environment.
     """
     chosen = settings or Settings()
-    with open_catalog(chosen) as database:
+    with open_catalog(chosen, leave=False) as database:  # the next search needs it again
         embedder = choose_embedder(chosen) if mode != "words" else None
         return Searcher(database, embedder).search(query, mode=mode, filters=filters, limit=limit)
 
