@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from podcast_assets.config.environment import read_environment
+from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
 from podcast_assets.config.groups.moderation import ModerationSettings
@@ -17,6 +18,7 @@ from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointS
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
+from podcast_assets.config.groups.search import SearchSettings
 from podcast_assets.config.groups.shards import ShardSettings
 from podcast_assets.config.groups.speech import EngineSettings, LanguageSettings
 from podcast_assets.config.groups.store import StoreSettings
@@ -24,11 +26,13 @@ from podcast_assets.config.groups.store import StoreSettings
 
 class Settings(  # pydantic collects fields from the last base class to the first
     DagsterSettings,
+    SearchSettings,
     FeedSettings,
     DownloadSettings,
     ComputeSettings,
     RetentionSettings,
     IntakeSettings,
+    CatalogSettings,
     ReleaseSettings,
     ShardSettings,
     ModerationEndpointSettings,

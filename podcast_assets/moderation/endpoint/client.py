@@ -100,6 +100,8 @@ class Client:
         patience: seconds for which a request is tried again before the server counts as lost.
         connections: connections at once.
         direct: whether proxies of the environment are ignored, as for servers on private networks.
+        most_bytes: most of an answer that is read.
+        variables: beginning of the names of the settings that messages name.
     """
 
     def __init__(
@@ -111,10 +113,14 @@ class Client:
         patience: float = 300.0,
         connections: int = 8,
         direct: bool = True,
+        most_bytes: int = MOST_BYTES,
+        variables: str = "PODCAST_MODERATION",
     ) -> None:
         self.urls = Urls.of(url)
         self.shown = redact_url(self.urls.api)
         self.patience = patience
+        self._most_bytes = most_bytes
+        self._variables = variables
         self._http = httpx2.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS, pool=None),
@@ -184,7 +190,7 @@ class Client:
             return retrying(attempt_unless_stopped)
         except _TryAgain as error:
             raise EngineUnavailable(
-                f"{self.shown} does not answer ({error}); it was tried for {self.patience:g} s (PODCAST_MODERATION_PATIENCE). "
+                f"{self.shown} does not answer ({error}); it was tried for {self.patience:g} s ({self._variables}_PATIENCE). "
                 "Answers so far are kept: start the server, then run again"
             ) from error
 
@@ -194,8 +200,8 @@ class Client:
                 content = bytearray()
                 for block in response.iter_bytes():
                     content += block
-                    if len(content) > MOST_BYTES:
-                        raise RequestFailed(f"{self.shown} answers with more than {MOST_BYTES >> 20} MB")
+                    if len(content) > self._most_bytes:
+                        raise RequestFailed(f"{self.shown} answers with more than {self._most_bytes >> 20} MB")
                 return Reply(response.status_code, bytes(content), response.headers.get("Retry-After", ""))
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise _TryAgain(redact_text(f"{type(error).__name__}: {error}".rstrip(": "))) from error
@@ -224,10 +230,10 @@ class Client:
                 raise TooLong(f"too long for the server: {message}")
             raise Unreadable(f"the server refused the request: {message}")
         advice = {
-            401: "check PODCAST_MODERATION_API_KEY",
-            403: "check PODCAST_MODERATION_API_KEY",
-            404: "check PODCAST_MODERATION_URL and PODCAST_MODERATION_MODEL",
-        }.get(reply.status, "check PODCAST_MODERATION_URL")
+            401: f"check {self._variables}_API_KEY",
+            403: f"check {self._variables}_API_KEY",
+            404: f"check {self._variables}_URL and {self._variables}_MODEL",
+        }.get(reply.status, f"check {self._variables}_URL")
         raise EngineUnavailable(f"{self.shown} answers with status {reply.status} ({message}): {advice}")
 
 
