@@ -60,10 +60,11 @@ def connect(settings: Settings) -> Engine:
     if url is None:
         folder = embedded_server(settings).use()
         url = URL.create("postgresql+psycopg", username=USER, database=DATABASE, query={"host": folder})
+    defaults = {"application_name": "podcast-assets", "connect_timeout": _CONNECT_TIMEOUT}
     return create_engine(
         url,
         pool_pre_ping=True,  # the server may have been started again in between
-        connect_args={"application_name": "podcast-assets", "connect_timeout": _CONNECT_TIMEOUT} | dict(url.query),
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
     )
 
 
@@ -89,7 +90,8 @@ def describe(settings: Settings) -> str:
     url = catalog_url(settings)
     if url is None:
         return f"PostgreSQL in {embedded_server(settings).folder}"
-    host = url.host or url.query.get("host") or "localhost"
+    given = url.query.get("host", "")
+    host = url.host or (given if isinstance(given, str) else ", ".join(given)) or "localhost"
     return f"{url.database or url.username} at {host}{f':{url.port}' if url.port else ''}"
 
 

@@ -213,7 +213,13 @@ CONTENT_FLAGS = Table(
     *_numbers("probability threshold"),
     _text("verdict", nullable=False),
     *_texts("reason engine model"),
+    # on the row of a window's first label, as in the store
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
+    Column("price", Double),
     Column("degraded", Boolean),
+    # whether a segment of the window has another text now than the one that was judged
+    Column("outdated", Boolean, nullable=False, server_default=text("false")),
     Column("judged_at", _MOMENT),
     PrimaryKeyConstraint("batch", "episode_id", "policy", "window", "label"),
     _of_batch("batch", "episode_id", table="episodes"),

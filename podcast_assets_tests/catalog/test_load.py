@@ -10,6 +10,7 @@ from sqlalchemy import Engine, insert, select, text
 from podcast_assets.catalog.loading.load import forget_versions, load_batch, load_batches
 from podcast_assets.catalog.tables import (
     BATCHES,
+    CONTENT_FLAGS,
     DECISIONS,
     EPISODES,
     METADATA,
@@ -18,8 +19,10 @@ from podcast_assets.catalog.tables import (
     SEGMENTS,
     kept_tables,
 )
-from podcast_assets.store.commits import CommittedTable
-from podcast_assets.store.schema import QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
+from podcast_assets.moderation.texts import text_hash
+from podcast_assets.store.commits import CommittedTable, commit
+from podcast_assets.store.schema import CONTENT_FLAGS as STORED_FLAGS
+from podcast_assets.store.schema import QUALITY_SCORES, RAW_AUDIO, TABLES, TRANSCRIPTS, make_table
 from podcast_assets.store.store import DamagedTable, Store, table_key
 from podcast_assets_tests.catalog.filled_store import commit_filled_batch
 
@@ -167,11 +170,64 @@ def test_every_column_of_the_store_has_its_place_or_a_reason() -> None:
         "words", "engine", "degraded", "fingerprint", "compared",
         # in the segment already
         "segment_index", "episode_id",
+        # of flags: in the column outdated
+        "text_hashes",
     }  # fmt: skip
     assert set(RAW_AUDIO) - left_out - {c.name for c in EPISODES.columns} == set()
     assert set(TRANSCRIPTS) - left_out - {c.name for c in SEGMENTS.columns} == set()
+    assert set(STORED_FLAGS) - left_out - {c.name for c in CONTENT_FLAGS.columns} == set()
     both = {c.name for table in (SCORES, SEGMENTS) for c in table.columns}
     assert set(QUALITY_SCORES) - left_out - both == set()
+
+
+def test_a_podcast_has_the_same_title_whichever_batch_was_loaded_last(catalog: Engine, store: Store) -> None:
+    for batch, title in (("first", "A Show, renamed"), ("second", "A Show")):
+        commit_filled_batch(store, batch, podcast=title)
+        rows = CommittedTable.read(store, "raw_audio", batch)
+        commit(
+            store, "raw_audio", batch, rows.rows.with_columns(podcast_id=pl.lit("guid")), rows.provenance, rows.failures
+        )
+    load_batches(catalog, store, words=False)
+    before = everything(catalog)
+    assert [row["title"] for row in before["podcasts"]] == ["A Show, renamed"]
+    assert load_batch(catalog, store, "second", words=False).changed == 0
+    assert everything(catalog) == before
+    for asset in TABLES:
+        store.remove(table_key(asset, "first"))
+    load_batches(catalog, store, words=False)
+    assert [row["title"] for row in everything(catalog)["podcasts"]] == ["A Show"]
+
+
+def test_flags_of_older_texts_are_marked(catalog: Engine, store: Store) -> None:
+    commit_filled_batch(store, "first", episodes=["one"], segments=2)
+    texts = CommittedTable.read(store, "transcripts", "first")
+    segments = texts.rows["segment_id"].to_list()
+    judged = [
+        dict.fromkeys(STORED_FLAGS) | {
+            "episode_id": "first-one", "policy": "harmful", "window": number, "start": 3.0 * number, "end": 3.0 * number + 3,
+            "segment_ids": [segment], "text_hashes": [text_hash(words)], "label": "hate_speech", "threshold": 0.5,
+            "probability": 0.9, "verdict": "flagged", "model": "none", "engine": "stub", "degraded": False, "fingerprint": "f" * 32,
+        }
+        for number, (segment, words) in enumerate(zip(segments, texts.rows["text"], strict=True))
+    ]  # fmt: skip
+    commit(store, "content_flags", "first", make_table(judged, STORED_FLAGS), texts.provenance, texts.failures)
+    load_batch(catalog, store, "first", words=False)
+    assert [row["outdated"] for row in everything(catalog)["content_flags"]] == [False, False]
+    again = texts.rows.with_columns(text=pl.when(segment_id=segments[1]).then(pl.lit("other words")).otherwise("text"))
+    commit(store, "transcripts", "first", again, texts.provenance, texts.failures)
+    load_batch(catalog, store, "first", words=False)
+    assert [row["outdated"] for row in everything(catalog)["content_flags"]] == [False, True]
+
+
+def test_a_batch_that_the_database_refuses_does_not_prevent_the_others(catalog: Engine, store: Store) -> None:
+    for batch in ("first", "second"):
+        commit_filled_batch(store, batch)
+    rows = CommittedTable.read(store, "quality_scores", "first")
+    commit(store, "quality_scores", "first", pl.concat([rows.rows, rows.rows]), rows.provenance, rows.failures)
+    result = load_batches(catalog, store, words=False)
+    assert [one.batch for one in result.loaded] == ["second"]
+    assert result.failed.keys() == {"first"}
+    assert "scores" in result.failed["first"]
 
 
 def test_what_people_said_is_marked_as_kept() -> None:

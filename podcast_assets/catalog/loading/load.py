@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DataError, IntegrityError
 
 from podcast_assets.catalog.loading.merge import Merged, lock_batch, merge, remove, stage
 from podcast_assets.catalog.loading.rows import make_rows
@@ -162,7 +163,7 @@ def load_batches(
     for number, batch in enumerate(todo, 1):
         try:
             loaded = load_batch(engine, store, batch, words=words, version=versions.get(batch, ""), takedowns=reader)
-        except (BadInput, ValueError) as error:
+        except (BadInput, ValueError, DataError, IntegrityError) as error:
             result.failed[batch] = first_line(error)
             report(number, len(todo), None, f"{batch}: {result.failed[batch]}")
             continue

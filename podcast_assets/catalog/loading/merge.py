@@ -62,11 +62,14 @@ def merge(connection: Connection, batch: str, frames: Frames) -> Merged:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MERGE_LOCK})
     merged = Merged()
     own = [table for table in frames if table is not PODCASTS]
+    connection.execute(text(_TOUCH_PODCASTS), {"batch": batch})
+    connection.execute(text("INSERT INTO touched_podcasts SELECT podcast FROM staged_podcasts"))
     for table in reversed(own):
         _count(merged.removed, table, connection.execute(text(_delete(table)), {"batch": batch}).rowcount)
-    _count(merged.added, PODCASTS, connection.execute(text(_UPSERT_PODCASTS)).rowcount)
+    added = connection.execute(text(_ADD_PODCASTS)).rowcount
     for table in own:
         _count(merged.added, table, connection.execute(text(_insert(table)), {"batch": batch}).rowcount)
+    _count(merged.added, PODCASTS, added + connection.execute(text(_NAME_PODCASTS)).rowcount)
     if merged.removed.get(EPISODES.name):
         _count(merged.removed, PODCASTS, connection.execute(text(_DELETE_PODCASTS)).rowcount)
     return merged
@@ -76,11 +79,13 @@ def remove(connection: Connection, batch: str) -> int:
     """Remove a batch with everything that belongs to it; return its number of segments."""
     lock_batch(connection, batch)
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MERGE_LOCK})
+    connection.execute(text(_TOUCH_PODCASTS), {"batch": batch})
     # what depends on segments goes first, because cascading looks up every single row
     for name in ("words", "scores", "content_flags"):
         connection.execute(text(f"DELETE FROM {SCHEMA}.{name} WHERE batch = :batch"), {"batch": batch})
     found = connection.execute(text(f"DELETE FROM {SCHEMA}.segments WHERE batch = :batch"), {"batch": batch}).rowcount
     connection.execute(text(f"DELETE FROM {SCHEMA}.batches WHERE batch = :batch"), {"batch": batch})
+    connection.execute(text(_NAME_PODCASTS))
     connection.execute(text(_DELETE_PODCASTS))
     return found
 
@@ -120,11 +125,22 @@ def _insert(table: Table) -> str:
     )
 
 
-_UPSERT_PODCASTS = f"""
-INSERT INTO {SCHEMA}.podcasts AS old (podcast, podcast_id, title)
-SELECT podcast, podcast_id, title FROM staged_podcasts ORDER BY podcast
-ON CONFLICT (podcast) DO UPDATE SET podcast_id = excluded.podcast_id, title = excluded.title
-WHERE (old.podcast_id, old.title) IS DISTINCT FROM (excluded.podcast_id, excluded.title)
+_TOUCH_PODCASTS = f"""
+CREATE TEMPORARY TABLE touched_podcasts ON COMMIT DROP AS
+SELECT DISTINCT podcast FROM {SCHEMA}.episodes WHERE batch = :batch AND podcast IS NOT NULL
+"""
+_ADD_PODCASTS = f"""
+INSERT INTO {SCHEMA}.podcasts (podcast, podcast_id, title)
+SELECT podcast, podcast_id, title FROM staged_podcasts ORDER BY podcast ON CONFLICT (podcast) DO NOTHING
+"""
+# from the episodes of all batches, so that the order in which batches are loaded does not matter
+_NAME_PODCASTS = f"""
+UPDATE {SCHEMA}.podcasts AS old SET podcast_id = new.podcast_id, title = new.title
+FROM (
+    SELECT podcast, max(podcast_id) AS podcast_id, max(podcast_title) AS title FROM {SCHEMA}.episodes
+    WHERE podcast IN (SELECT podcast FROM touched_podcasts) GROUP BY podcast
+) AS new
+WHERE old.podcast = new.podcast AND (old.podcast_id, old.title) IS DISTINCT FROM (new.podcast_id, new.title)
 """
 _DELETE_PODCASTS = f"""
 DELETE FROM {SCHEMA}.podcasts p WHERE NOT EXISTS (SELECT FROM {SCHEMA}.episodes e WHERE e.podcast = p.podcast)

@@ -13,6 +13,7 @@ from sqlalchemy import Table
 from podcast_assets.catalog import tables as catalog
 from podcast_assets.catalog.loading.source import SourceTables
 from podcast_assets.common.redaction import redact_json, redact_url
+from podcast_assets.moderation.texts import outdated_segments
 from podcast_assets.store.schema import FAILURES as STORED_FAILURES
 from podcast_assets.store.schema import PROVENANCE as STORED_PROVENANCE
 from podcast_assets.store.schema import SEGMENTS as STORED_SEGMENTS
@@ -213,7 +214,15 @@ def _content_flags(source: SourceTables) -> pl.DataFrame:
     if flags is None:
         return _empty(catalog.CONTENT_FLAGS)
     times = source.provenance["content_flags"].select("episode_id", pl.col("finished_at").alias("judged_at"))
-    return flags.join(times, on="episode_id", how="left", maintain_order="left")
+    return _mark_outdated(flags, source).join(times, on="episode_id", how="left", maintain_order="left")
+
+
+def _mark_outdated(flags: pl.DataFrame, source: SourceTables) -> pl.DataFrame:
+    texts = _table(source, "transcripts", STORED_TRANSCRIPTS).select("segment_id", "text")
+    outdated = outdated_segments(flags, texts).group_by("policy").agg(pl.col("segment_id").alias("outdated"))
+    found = flags.join(outdated, on="policy", how="left", maintain_order="left")
+    shared = pl.col("segment_ids").list.set_intersection(pl.col("outdated"))
+    return found.with_columns(outdated=shared.list.len().fill_null(0) > 0)
 
 
 # -- about the work ---------------------------------------------------------------------------------------------------------

@@ -174,7 +174,11 @@ _TABLES = (
         reason TEXT,
         engine TEXT,
         model TEXT,
+        tokens_in BIGINT,
+        tokens_out BIGINT,
+        price DOUBLE PRECISION,
         degraded BOOLEAN,
+        outdated BOOLEAN DEFAULT false NOT NULL,
         judged_at TIMESTAMP WITH TIME ZONE,
         PRIMARY KEY (batch, episode_id, policy, "window", label),
         FOREIGN KEY(batch, episode_id) REFERENCES podcast_catalog.episodes (batch, episode_id)
@@ -321,14 +325,14 @@ _VIEWS = {
     """,
     "classifications": """
         SELECT batch, episode_id, policy, policy_version, label, label_name, "window", start, "end", segment_ids, probability,
-               threshold, verdict, verdict = 'flagged' AS flagged, reason, engine, model, judged_at
+               threshold, verdict, verdict = 'flagged' AS flagged, reason, engine, model, outdated, judged_at
         FROM podcast_catalog.content_flags
     """,
     "ra_queue": """
         SELECT f.batch, f.episode_id, e.title, e.podcast_title AS podcast, f.policy, f.label, f.label_name, f.start, f."end",
                f.segment_ids, f.probability, f.threshold, f.verdict, f.reason, f.judged_at, e.duration
         FROM podcast_catalog.content_flags f JOIN podcast_catalog.episodes e USING (batch, episode_id)
-        WHERE f.verdict IN ('flagged', 'needs_review') AND f.judged_at >= now() - interval '24 hours'
+        WHERE f.verdict IN ('flagged', 'needs_review') AND f.judged_at >= now() - interval '24 hours' AND NOT f.outdated
     """,
     "daily_stats": """
         WITH hours AS (
