@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from podcast_assets.common import plots
+from podcast_assets.defs.assets.content_flags import content_flags
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.facts import column_schema, picture, preview
 from podcast_assets.defs.assets.hf_shards import hf_shards
@@ -30,7 +31,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[hf_shards.key, episode_shards.key],
+    deps=[hf_shards.key, episode_shards.key, content_flags.key],
     group_name="release",
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],
@@ -45,7 +46,7 @@ def hf_dataset(
     """All sealed batches as one dataset: shards, tables and card, published in one commit to a Hub repository or a folder.
 
     Only files that differ from the published ones are uploaded; without differences there is no commit. Episodes without the
-    necessary rights are left out.
+    necessary rights are left out, and segments that rules about content flags select (`PODCAST_EXCLUDE`).
     """
     from podcast_assets.release.options import release_options
     from podcast_assets.release.release import release
