@@ -26,10 +26,10 @@ from sqlalchemy import text
 from podcast_assets.catalog.embeddings.protocol import model_name
 from podcast_assets.catalog.embeddings.step import embed_missing
 from podcast_assets.catalog.embeddings.vectors import vector_literal
+from podcast_assets.catalog.migrate import migrate
 from podcast_assets.catalog.search import load
 from podcast_assets.catalog.search.filters import Filters
 from podcast_assets.catalog.search.find import Searcher
-from podcast_assets.catalog.migrate import migrate
 from podcast_assets.engines.engine import make_engine
 from podcast_assets_tests.servers.postgres import postgres
 
@@ -204,81 +204,6 @@ INSERT INTO podcast_catalog.episodes (
 VALUES (
     :batch, :episode, :podcast, :episode || '.mp3', 'done', :episode, 'en', md5(:episode), :url, CAST(:published AS timestamptz)
 )
-"""
-_WORD_COUNTS)).all()
-    frequent = [word for word, n in counted if 0.005 * total <= n <= 0.01 * total]
-    rare = [word for word, n in counted if 3 <= n <= 0.0005 * total]
-    rng = np.random.default_rng(2)
-    made: list[str] = []
-    for number in range(searches):
-        choices = (frequent, 1), (frequent, 2), (rare, 2)
-        pool, size = choices[number % 3]
-        made.append(" ".join(rng.choice(pool, size)))
-    return made
-
-
-def measure(database: sqlalchemy.Engine, asked: list[str]) -> None:
-    """Print median and 95th percentile of searches."""
-    searcher = Searcher(database, make_engine("embedder", "wordllama"))
-    filters = {
-        "no filter": Filters(),
-        "most dates": Filters(after=datetime.date(2020, 6, 1)),
-        "the language of all": Filters(languages=["en"]),
-        "one speaker label of two": Filters(speakers=["SPEAKER_00"]),
-        "one podcast of 200": Filters(podcasts=["Podcast 7"]),
-        "one batch": Filters(batches=["b0000"]),
-    }
-    print(f"\n{'ms':26}" + "".join(f"{mode:>22}" for mode in ("words", "meaning", "both")))
-    for name, chosen in filters.items():
-        cells = []
-        for mode in ("words", "meaning", "both"):
-            times = []
-            for query in asked:
-                began = time.perf_counter()
-                searcher.search(query, mode=mode, filters=chosen)
-                times.append(1_000 * (time.perf_counter() - began))
-            cells.append(f"{np.median(times):7.1f} p95 {np.quantile(times[5:], 0.95):7.1f}")
-        print(f"{name:26}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
-
-
-def measure_recall(database: sqlalchemy.Engine, asked: list[str]) -> None:
-    """Print how many of the 20 nearest phrases the index finds."""
-    engine = make_engine("embedder", "wordllama")
-    embedder, model = engine.load(), model_name(engine)
-    found = 0
-    with database.begin() as connection:
-        for query in asked:
-            given = {"vector": vector_literal(embedder.embed([query])[0])}
-            nearest = []
-            for index in ("on", "off"):
-                connection.execute(text(f"SET LOCAL enable_indexscan = {index}"))
-                connection.execute(text("SET LOCAL hnsw.ef_search = 200"))
-                nearest.append(set(connection.scalars(text(_NEAREST.format(model=model)), given)))
-            found += len(nearest[0] & nearest[1])
-    print(f"\nrecall at 20 of the index: {found / 20 / len(asked):.3f}")
-
-
-def measure_context(corpus: Corpus) -> None:
-    """Print how many pairs of words at a distance meet in what one phrase is found by."""
-    segments, transcripts, _ = corpus.batch("context")
-    rows = load.phrase_rows("context", segments, transcripts, {"english"})
-    print(f"\n{'words apart':12}" + "".join(f"{f'context {n}':>14}" for n in (0, load.CONTEXT_WORDS, 1_000)))
-    for apart in (3, 8, 15, 25):
-        met, pairs = dict.fromkeys((0, load.CONTEXT_WORDS, 1_000), 0), 0
-        for _, episode in rows.group_by("episode_id", maintain_order=True):
-            owner = [k for k, said in enumerate(episode["own_terms"]) for _ in said.split()]
-            offset = [k for said in episode["own_terms"] for k, _ in enumerate(said.split())]
-            for a in range(len(owner) - apart):
-                b = a + apart
-                pairs += 1
-                for context in met:
-                    met[context] += owner[a] == owner[b] or (owner[b] == owner[a] + 1 and offset[b] < context)
-        print(f"{apart:<12}" + "".join(f"{n / pairs:14.1%}" for n in met.values()))
-
-
-_EPISODE = """
-INSERT INTO podcast_catalog.episodes (batch, episode_id, podcast, title, language, sha256, source, metadata)
-VALUES (:batch, :episode, :podcast, :episode, 'en', md5(:episode), :episode || '.mp3', CAST(:metadata AS jsonb))
 """
 _WORD_COUNTS = "SELECT word, ndoc FROM ts_stat('SELECT terms FROM podcast_catalog.phrases WHERE batch < ''b0003''')"
 _SIZES = """

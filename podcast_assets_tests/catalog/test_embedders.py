@@ -69,7 +69,7 @@ def embeddings_server_double(answer: Answer) -> Iterator[tuple[str, list[dict[st
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -103,9 +103,8 @@ def test_a_server_is_asked_in_batches(answer: Answer, monkeypatch: pytest.Monkey
     with embeddings_server_double(answer) as (url, requests, keys):
         engine = make_engine("embedder", "openai", url=url, model="m", batch=2)
         found = engine.load().embed(["aaaa", "", "b", "cc"])
-    np.testing.assert_allclose(
-        found, [[0.8, 0.6, 0], [0, 0, 0], np.array([1, 3, 0]) / 10**0.5, np.array([2, 3, 0]) / 13**0.5], atol=1e-6
-    )
+    expected = np.array([[4, 3, 0], [0, 0, 0], [1, 3, 0], [2, 3, 0]]) / np.array([[5], [1], [10**0.5], [13**0.5]])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert [r["input"] for r in requests[1:]] == [["aaaa", "b"], ["cc"]]
     assert {r["path"] for r in requests} == {"/v1/embeddings"}
     assert set(keys) == {"Bearer sk-abcdefgh"}

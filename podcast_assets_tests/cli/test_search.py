@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from podcast_assets.catalog.connection import embedded_server
-from podcast_assets.catalog.search.find import search
+from podcast_assets.catalog.search import search
 from podcast_assets.cli.main import main
 from podcast_assets.config.settings import Settings
 from podcast_assets.store.store import Store

@@ -7,11 +7,12 @@ expression that names the length, as pgvector recommends. Vectors are stored at 
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-import sqlalchemy
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from podcast_assets.catalog.embeddings.protocol import Vectors
 
@@ -45,7 +46,7 @@ def missing_phrases(
     last: tuple[str, str, int] = ("", "", -1)
     where = "" if batch is None else "AND p.batch = :batch"
     statement = text(_MISSING.format(where=where))
-    given: dict[str, object] = {"model": model, "at_once": at_once} | ({"batch": batch} if batch is not None else {})
+    given: dict[str, Any] = {"model": model, "at_once": at_once} | ({"batch": batch} if batch is not None else {})
     while rows := connection.execute(statement, given | dict(zip(("b", "e", "i"), last, strict=True))).all():
         last = (rows[-1].batch, rows[-1].episode_id, rows[-1].phrase_index)
         yield [row.phrase for row in rows], [row.text for row in rows]
@@ -90,7 +91,7 @@ def build_index(engine: Engine, model: str, dimensions: int) -> float:
     started = time.monotonic()
     try:
         _create_index(engine, model, dimensions, workers=4)
-    except sqlalchemy.exc.OperationalError as error:
+    except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) not in _NO_MEMORY:
             raise
         # workers share memory that containers limit to 64 MB (/dev/shm)

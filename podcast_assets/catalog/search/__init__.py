@@ -3,3 +3,7 @@
 What belongs here: the phrases that are searched (`phrases`, `phrase_rows`), how texts become search terms (`terms`), the query
 language (`query`), and the search itself. The models that make vectors of texts are in `catalog/embeddings`.
 """
+
+from podcast_assets.catalog.search.find import Searcher, search
+
+__all__ = ["Searcher", "search"]

@@ -133,15 +133,14 @@ class Searcher:
         try:
             model = self._check_model(connection)
             assert self._engine is not None
-            if self._worker is None:
-                self._worker = self._engine.load()
+            worker = self._worker = self._worker or self._engine.load()
         except (EngineUnavailable, Misconfigured) as error:
             if mode == "meaning":
                 raise
             notes.append(f"searched by words only: {error}")
             return ()
         sentence = without_operators(query)
-        vector = self._worker.embed([sentence])[0]
+        vector = worker.embed([sentence])[0]
         if not vector.any():
             notes.append("the embedder knows no word of the query: searched by words only")
             return ()

@@ -110,7 +110,7 @@ class MiniLm(Engine):
         Raises:
             EngineUnavailable: the model is missing, or does not load.
         """
-        from tokenizers.implementations import BertWordPieceTokenizer
+        from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
         session = onnx_sessions.open_session(self.graph(), self.device, held=device, threads=self.threads, spin=False)
         tokenizer = BertWordPieceTokenizer(str(_VOCABULARY), lowercase=True)
