@@ -7,11 +7,11 @@ import sqlalchemy
 from sqlalchemy import insert, text
 
 from podcast_assets.catalog.embeddings.step import embed_missing
-from podcast_assets.catalog.search.filters import Filters, parse_flag, parse_score
+from podcast_assets.catalog.search.filters import Filters, ScoreCondition, parse_flag, parse_score
 from podcast_assets.catalog.search.find import Searcher
 from podcast_assets.catalog.search.results import SearchResults
 from podcast_assets.catalog.tables import CONTENT_FLAGS, SCORES
-from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured
 from podcast_assets.engines.engine import make_engine
 from podcast_assets_tests.catalog.spoken import speak
 
@@ -111,6 +111,8 @@ def test_filters(search_database: sqlalchemy.Engine) -> None:
     assert find(search_database, "bread", scores=[parse_score("dnsmos_ovrl >= 3")]) == [one]
     assert find(search_database, "bread", flags=[parse_flag("hate.slurs>0.5")]) == [one]
     assert find(search_database, "bread", flags=[parse_flag("hate.slurs<0.5")]) == []
+    with pytest.raises(BadInput):
+        ScoreCondition("dnsmos_ovrl", "> 0 OR true --", 1)
     for wrong in ("dnsmos_ovrl", "nosuch>1", "dnsmos_ovrl>1; drop table x", "dnsmos_ovrl>1.2.3"):
         with pytest.raises(BadInput):
             parse_score(wrong)
@@ -167,6 +169,26 @@ def test_by_meaning_and_both(search_database: sqlalchemy.Engine) -> None:
         BREAD[0][2],
         BREAD[2][2],
     )
+
+
+def test_an_embedder_that_fails_leaves_the_hits_by_words(search_database: sqlalchemy.Engine) -> None:
+    speak(search_database, "e1", BREAD)
+    engine = make_engine("embedder", "wordllama")
+    embed_missing(search_database, engine)
+    searcher = Searcher(search_database, engine)
+
+    class Lost:
+        """A double of an embedder whose server is gone."""
+
+        dimensions = 256
+
+        def embed(self, given: list[str]) -> object:
+            raise EngineUnavailable("the server is gone")
+
+    searcher._worker = Lost()  # pyright: ignore[reportAttributeAccessIssue]
+    found = searcher.search("sourdough", mode="both")
+    assert texts(found) == [BREAD[2][2]]
+    assert "the server is gone" in found.notes[0]
 
 
 def test_vectors_follow_the_phrases(search_database: sqlalchemy.Engine) -> None:

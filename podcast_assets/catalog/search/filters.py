@@ -8,6 +8,7 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput
 
+_OPERATORS = (">=", "<=", ">", "<")
 _SCORE = re.compile(
     r"\s*(?P<name>\w+)\s*(?P<operator>>=|<=|>|<)\s*(?P<value>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*", re.IGNORECASE
 )
@@ -22,6 +23,11 @@ class ScoreCondition:
     operator: str
     value: float
 
+    def __post_init__(self) -> None:  # both become part of the SQL
+        if self.name not in score_names():
+            raise BadInput(f"there is no score {self.name!r}; there are: {', '.join(score_names())}")
+        _check_operator(self.operator)
+
 
 @dataclass(frozen=True, slots=True)
 class FlagCondition:
@@ -31,6 +37,9 @@ class FlagCondition:
     label: str
     operator: str
     value: float
+
+    def __post_init__(self) -> None:
+        _check_operator(self.operator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +76,6 @@ def parse_score(text: str) -> ScoreCondition:
     match = _SCORE.fullmatch(text)
     if match is None:
         raise BadInput(f"{text!r} is not a condition such as dnsmos_ovrl>=3")
-    if match["name"] not in score_names():
-        raise BadInput(f"there is no score {match['name']!r}; there are: {', '.join(score_names())}")
     return ScoreCondition(match["name"], match["operator"], _number(text, match["value"]))
 
 
@@ -128,6 +135,11 @@ def filters_sql(filters: Filters) -> tuple[list[str], dict[str, Any]]:
 
 def _midnight(day: datetime.date) -> datetime.datetime:
     return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+
+
+def _check_operator(operator: str) -> None:
+    if operator not in _OPERATORS:
+        raise BadInput(f"{operator!r} is not one of {', '.join(_OPERATORS)}")
 
 
 def _number(condition: str, text: str) -> float:

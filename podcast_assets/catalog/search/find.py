@@ -134,15 +134,14 @@ class Searcher:
             model = self._check_model(connection)
             assert self._engine is not None
             worker = self._worker = self._worker or self._engine.load()
+            vector = worker.embed([without_operators(query)])[0]
         except (EngineUnavailable, Misconfigured) as error:
             if mode == "meaning":
                 raise
             notes.append(f"searched by words only: {error}")
             return ()
-        sentence = without_operators(query)
-        vector = worker.embed([sentence])[0]
         if not vector.any():
-            notes.append("the embedder knows no word of the query: searched by words only")
+            notes.append("the embedder knows no word of the query, so that there are no hits by meaning")
             return ()
         return find_by_meaning(connection, model, vector, filters, wanted, enough=limit)
 
