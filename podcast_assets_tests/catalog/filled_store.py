@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine, text
 
+from podcast_assets.moderation.texts import text_hash
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table
 from podcast_assets.store.stage_names import TABLE_STAGES
@@ -87,6 +88,20 @@ def commit_filled_batch(
         if asset not in without:
             about = _provenance(batch, episodes, asset, segments, finished_at)
             commit(store, asset, batch, _fill(rows, TABLES[asset]), about, empty_table(FAILURES))
+
+
+def content_flags(transcripts: pl.DataFrame) -> pl.DataFrame:
+    """One window per segment, of which the first of an episode is flagged, as moderation writes them."""
+    first = pl.col("segment_index") == 0
+    return transcripts.select(
+        "episode_id", "start", "end",
+        policy=pl.lit("harmful"), policy_version=pl.lit("1"), policy_hash=pl.lit("0" * 64),
+        window=pl.col("segment_index"), segment_ids=pl.concat_list("segment_id"),
+        text_hashes=pl.concat_list(pl.col("text").map_elements(text_hash, return_dtype=pl.String)), label=pl.lit("hate_speech"),
+        label_name=pl.lit("Hate speech"), probability=pl.when(first).then(0.9).otherwise(0.1), threshold=pl.lit(0.5),
+        verdict=pl.when(first).then(pl.lit("flagged")).otherwise(pl.lit("clean")), reason=pl.lit(None, pl.String),
+        engine=pl.lit("stub"), model=pl.lit("none"), degraded=pl.lit(False), fingerprint=pl.lit("f" * 32),
+    )  # fmt: skip
 
 
 def flag_some_segments(engine: Engine) -> None:
