@@ -90,10 +90,10 @@ def commit_filled_batch(
             commit(store, asset, batch, _fill(rows, TABLES[asset]), about, empty_table(FAILURES))
 
 
-def content_flags(transcripts: pl.DataFrame) -> pl.DataFrame:
+def content_flags(segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
     """One window per segment, of which the first of an episode is flagged, as moderation writes them."""
     first = pl.col("segment_index") == 0
-    return transcripts.select(
+    return segments.join(transcripts.select("segment_id", "text"), on="segment_id", maintain_order="left").select(
         "episode_id", "start", "end",
         policy=pl.lit("harmful"), policy_version=pl.lit("1"), policy_hash=pl.lit("0" * 64),
         window=pl.col("segment_index"), segment_ids=pl.concat_list("segment_id"),

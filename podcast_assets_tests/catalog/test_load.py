@@ -255,7 +255,10 @@ def test_flags_are_loaded_with_when_they_were_judged(
         )
         return dataclasses.replace(
             source,
-            tables={**source.tables, "content_flags": content_flags(source.tables["transcripts"])},
+            tables={
+                **source.tables,
+                "content_flags": content_flags(*(source.tables[a] for a in ("diarized_segments", "transcripts"))),
+            },
             provenance={**source.provenance, "content_flags": provenance},
         )
 
