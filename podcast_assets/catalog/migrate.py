@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from podcast_assets.catalog.embeddings.schema import prepare_vectors
 from podcast_assets.catalog.roles import grant_roles
 from podcast_assets.catalog.tables import SCHEMA
 from podcast_assets.common.errors import Misconfigured
@@ -26,6 +27,8 @@ class Migration:
     after: str
     roles_missing: str | None
     """Why there are no group roles; None where there are."""
+    vectors_missing: str | None = None
+    """Why there is no table for vectors; None where there is one."""
 
 
 def migrate(engine: Engine, revision: str = "head") -> Migration:
@@ -49,7 +52,8 @@ def migrate(engine: Engine, revision: str = "head") -> Migration:
         command.upgrade(config, revision)
         after = current_version(connection)
         assert after is not None
-        return Migration(before, after, grant_roles(connection))
+        vectors_missing = prepare_vectors(connection) if after == latest_version() else None
+        return Migration(before, after, grant_roles(connection), vectors_missing)
 
 
 def prepare(engine: Engine, *, embedded: bool) -> None:

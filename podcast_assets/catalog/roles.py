@@ -45,6 +45,8 @@ def grant_roles(connection: Connection) -> str | None:
         )
     for statement in _grants():
         connection.execute(text(statement))
+    if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.embeddings')")).scalar() is not None:
+        connection.execute(text(f"GRANT INSERT, UPDATE, DELETE ON {SCHEMA}.embeddings TO {LOADER}"))
     return None
 
 

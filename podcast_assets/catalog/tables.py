@@ -24,7 +24,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 SCHEMA = "podcast_catalog"
 KEPT = {"kept": True}
@@ -234,6 +234,30 @@ CONTENT_FLAGS = Table(
     Index("content_flags_label", "policy", "label", "probability"),
     Index("content_flags_segments", "segment_ids", postgresql_using="gin"),
 )
+
+PHRASES = Table(
+    "phrases",
+    METADATA,
+    # hash of all other columns, so that a phrase that stays the same keeps its embedding
+    Column("phrase", Uuid, primary_key=True),
+    _text("batch", nullable=False),
+    _text("episode_id", nullable=False),
+    Column("phrase_index", Integer, nullable=False),
+    Column("segment_ids", _TEXTS, nullable=False),
+    Column("start", Double, nullable=False),
+    Column("end", Double, nullable=False),
+    *_texts("speaker language"),
+    # text search configuration, as `english`
+    _text("configuration", nullable=False),
+    _text("text", nullable=False),
+    Column("terms", TSVECTOR, nullable=False),
+    # not of an episode: a load removes and adds the rows of episodes that change
+    _of_batch(),
+    Index("phrases_place", "batch", "episode_id", "phrase_index", unique=True),
+    Index("phrases_configuration", "configuration"),
+    Index("phrases_terms", "terms", postgresql_using="gin"),
+)
+"""What searches find; see `catalog.search`. Its vectors are in `embeddings`, which only servers with pgvector have."""
 
 FAILURES = Table(
     "failures",

@@ -1,9 +1,7 @@
 """`podcast-assets catalog …`: the PostgreSQL database for people, which is filled from the store."""
 
-import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -31,6 +29,10 @@ if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
 
 
+_REPORTED = 50_000
+"""Phrases after which `embed` says how far it is."""
+
+
 @click.group()
 def catalog() -> None:
     """Search, review and count in PostgreSQL: create the tables, load batches, back up decisions (docs/guides/catalog.md)."""
@@ -40,15 +42,16 @@ def catalog() -> None:
 def migrate() -> None:
     """Create the catalog's tables, or bring those of an earlier version up to date. Run it after each update."""
     from podcast_assets.catalog.migrate import migrate as migrate_schema
+    from podcast_assets.catalog.opening import open_catalog
 
-    with _connected(load_settings(), check=False) as engine:
+    with open_catalog(load_settings(), check=False) as engine:
         done = migrate_schema(engine)
     if done.before == done.after:
         print_line(f"the tables are of version {done.after} already")
     else:
         print_line(f"the tables are of version {done.after} now{f', and were of {done.before}' if done.before else ''}")
-    if done.roles_missing:
-        print_line((done.roles_missing, "yellow"))
+    for missing in filter(None, (done.roles_missing, done.vectors_missing)):
+        print_line((missing, "yellow"))
 
 
 @catalog.command()
@@ -57,8 +60,10 @@ def migrate() -> None:
 @STORE
 def load(batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Load BATCHES, or all that are new or changed, and remove what is gone. Run it again to resume."""
+    from podcast_assets.catalog.opening import open_catalog
+
     settings = load_settings(store=store)
-    with _connected(settings) as engine:
+    with open_catalog(settings) as engine:
         result = _load(engine, settings, batches or None)
     _print_result(result, as_json=as_json)
 
@@ -73,9 +78,10 @@ def rebuild(as_json: bool, store: str | None) -> None:
     """
     from podcast_assets.catalog.loading.load import forget_versions
     from podcast_assets.catalog.migrate import migrate as migrate_schema
+    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
-    with _connected(settings, check=False) as engine:
+    with open_catalog(settings, check=False) as engine:
         migrate_schema(engine)
         forget_versions(engine)
         result = _load(engine, settings, None)
@@ -88,10 +94,11 @@ def rebuild(as_json: bool, store: str | None) -> None:
 def status(as_json: bool, store: str | None) -> None:
     """Show what the catalog holds, and which batches of the store are not loaded."""
     from podcast_assets.catalog.connection import describe
+    from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.catalog.status import read_status
 
     settings = load_settings(store=store)
-    with _connected(settings) as engine:
+    with open_catalog(settings) as engine:
         found = read_status(engine, open_store(settings), words=settings.catalog_words)
     if as_json:
         print_json({"place": describe(settings), **asdict(found)})
@@ -115,6 +122,42 @@ def status(as_json: bool, store: str | None) -> None:
 
 
 @catalog.command()
+@click.argument("batches", nargs=-1)
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Send texts to the server of the embedder openai (PODCAST_EMBEDDINGS_ALLOW_REMOTE).",
+)
+@json_option("one JSON object")
+def embed(batches: tuple[str, ...], allow_remote: bool, as_json: bool) -> None:
+    """Make the vectors that searches by meaning compare, of all phrases or those of BATCHES. Run it again to resume."""
+    from podcast_assets.catalog.embeddings.step import embed_missing
+    from podcast_assets.catalog.opening import open_catalog
+    from podcast_assets.cli.search import choose_allowed_embedder
+
+    settings = load_settings()
+    engine = choose_allowed_embedder(settings, allow_remote=allow_remote)
+    if engine is None:
+        raise Misconfigured("PODCAST_EMBEDDER is none: set it to wordllama, minilm or openai")
+    done = 0
+
+    def report(added: int, missing: int) -> None:
+        nonlocal done
+        if added == missing or added - done >= _REPORTED:
+            done = added
+            print_line(f"{added:,} of {missing:,} phrases")
+
+    with open_catalog(settings) as database:
+        found = [embed_missing(database, engine, batch=batch, progress=report) for batch in batches or (None,)]
+    added, removed = sum(one.added for one in found), sum(one.removed for one in found)
+    if as_json:
+        print_json({"model": found[0].model, "added": added, "removed": removed})
+        return
+    earlier = f", {count_noun(removed, 'vector')} of other models removed" if removed else ""
+    print_line(f"{count_noun(added, 'vector')} of {found[0].model} added{earlier}")
+
+
+@catalog.command()
 @STORE
 def backup(store: str | None) -> None:
     """Write what reviewers decided to one file of JSON lines in the store, in place of the one before.
@@ -122,10 +165,11 @@ def backup(store: str | None) -> None:
     Everything else in the catalog comes from the store and needs no backup.
     """
     from podcast_assets.catalog import kept
+    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    with _connected(settings) as engine:
+    with open_catalog(settings) as engine:
         counts = kept.backup(engine, opened_store)
     rows = ", ".join(count_noun(number, name.removesuffix("s")) for name, number in counts.items())
     print_line(f"{rows} in {opened_store.path(kept.KEY)}")
@@ -136,9 +180,10 @@ def backup(store: str | None) -> None:
 def restore(store: str | None) -> None:
     """Add what the backup has and the catalog lacks. What is there stays as it is."""
     from podcast_assets.catalog import kept
+    from podcast_assets.catalog.opening import open_catalog
 
     settings = load_settings(store=store)
-    with _connected(settings) as engine:
+    with open_catalog(settings) as engine:
         added = kept.restore(engine, open_store(settings))
     print_line(f"{', '.join(count_noun(number, name.removesuffix('s')) for name, number in added.items())} added")
 
@@ -198,22 +243,6 @@ def _embedded() -> "EmbeddedServer":
     if catalog_url(settings) is not None:
         raise Misconfigured("PODCAST_CATALOG_URL names a server of yours, which is not started or stopped from here")
     return embedded_server(settings)
-
-
-@contextlib.contextmanager
-def _connected(settings: "Settings", *, check: bool = True) -> Iterator["Engine"]:
-    """Connect to the catalog; errors of its database become one line."""
-    from podcast_assets.catalog.connection import catalog_url, connect, translate_errors
-    from podcast_assets.catalog.migrate import prepare
-
-    with translate_errors(settings):
-        engine = connect(settings)
-        try:
-            if check:
-                prepare(engine, embedded=catalog_url(settings) is None)
-            yield engine
-        finally:
-            engine.dispose()
 
 
 def _load(engine: "Engine", settings: "Settings", batches: tuple[str, ...] | None) -> "LoadResult":

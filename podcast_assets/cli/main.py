@@ -112,6 +112,10 @@ COMMANDS = {
         "podcast_assets.cli.run:run",
         "Turn folders, archives, files or lists of URLs into a dataset, in this process. Run it again to resume.",
     ),
+    "search": (
+        "podcast_assets.cli.search:search",
+        'Search the catalog for QUERY: words, "exact phrases", -exclusions, OR, prefix*. By meaning, any text will do.',
+    ),
     "settings": (
         "podcast_assets.cli.settings:show_settings",
         "List all settings with their environment variables, values and meanings.",

@@ -13,10 +13,12 @@ from podcast_assets.config.environment import read_environment
 from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
+from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
 from podcast_assets.config.groups.review import ReviewSettings
+from podcast_assets.config.groups.search import SearchSettings
 from podcast_assets.config.groups.shards import ShardSettings
 from podcast_assets.config.groups.speech import EngineSettings, LanguageSettings
 from podcast_assets.config.groups.store import StoreSettings
@@ -24,6 +26,7 @@ from podcast_assets.config.groups.store import StoreSettings
 
 class Settings(  # pydantic collects fields from the last base class to the first
     DagsterSettings,
+    SearchSettings,
     FeedSettings,
     DownloadSettings,
     ComputeSettings,
@@ -33,6 +36,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     CatalogSettings,
     ReleaseSettings,
     ShardSettings,
+    ModerationEndpointSettings,
     QualitySettings,
     EngineSettings,
     LanguageSettings,

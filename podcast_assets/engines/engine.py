@@ -27,6 +27,8 @@ FOLDERS = {
     "punctuator": "podcast_assets.quality.punctuators",
     "separator": "podcast_assets.audio.separators",
     "aligner": "podcast_assets.speech.aligners",
+    "embedder": "podcast_assets.catalog.embeddings",
+    "classifier": "podcast_assets.moderation.classifiers",
 }
 
 

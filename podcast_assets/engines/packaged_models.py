@@ -35,6 +35,8 @@ class Package:
 
     name: str
     version: str
+    extra: str = EXTRA
+    """The extra that installs it."""
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
@@ -264,7 +266,7 @@ def _part_path(part: PackagedPart) -> Path:
         return Path(str(importlib.metadata.distribution(part.package.name).locate_file(part.path)))
     except importlib.metadata.PackageNotFoundError as error:
         raise EngineUnavailable(
-            f"{part.package.name} is not installed: pip install 'podcast-assets[{EXTRA}]'"
+            f"{part.package.name} is not installed: pip install 'podcast-assets[{part.package.extra}]'"
         ) from error
 
 

@@ -36,6 +36,12 @@ def empty_database(server_engine: Engine) -> Engine:
 
 
 @pytest.fixture
+def search_database(catalog: Engine) -> Engine:
+    """A catalog without batches, which tests of search speak into."""
+    return catalog
+
+
+@pytest.fixture
 def catalog(empty_database: Engine) -> Engine:
     """A catalog with its tables, which are empty."""
     migrate(empty_database)

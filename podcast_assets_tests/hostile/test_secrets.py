@@ -33,8 +33,8 @@ KEPT = {
 }
 """Place in the store, as a pattern → what its secrets are part of. These have to be kept so that things work."""
 
-SECRET_SETTINGS = {"webhook_secret", "webhook_url", "catalog_url", "review_key"}
-REFUSED = {"store", "release_folder", "ray_address"}
+SECRET_SETTINGS = {"embeddings_api_key", "webhook_secret", "webhook_url", "catalog_url", "review_key"}
+REFUSED = {"store", "release_folder", "ray_address", "embeddings_url"}
 """Settings that take URLs, and none with a secret."""
 
 
@@ -94,6 +94,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
     settings = {
         "webhook_url": marks.url("the webhook", "http", f"{hook}/{marks.new('path of the webhook')}"),
         "webhook_secret": marks.new("secret of the webhook"),
+        "embeddings_api_key": marks.new("API key of the embeddings"),
         "catalog_url": marks.url("the catalog", "postgresql", f"{nobody}/catalog"),
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {

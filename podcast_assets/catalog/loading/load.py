@@ -13,6 +13,7 @@ from podcast_assets.catalog.loading.merge import Merged, lock_batch, merge, remo
 from podcast_assets.catalog.loading.rows import make_rows
 from podcast_assets.catalog.loading.source import SourceTables, TakedownReader, Takedowns, list_versions, read_source
 from podcast_assets.catalog.migrate import check_version
+from podcast_assets.catalog.search.load import add_phrases
 from podcast_assets.catalog.tables import (
     BATCHES,
     DECISIONS,
@@ -30,7 +31,7 @@ from podcast_assets.store.store import Store
 
 log = logging.getLogger(__name__)
 
-ADDITIONS: tuple[Callable[[Connection, SourceTables], int], ...] = ()
+ADDITIONS: tuple[Callable[[Connection, SourceTables], int], ...] = (add_phrases,)
 """What else is made of a batch's tables, in the same transaction. Each returns the number of its rows that changed."""
 
 
@@ -271,6 +272,6 @@ def _analyze(engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET client_min_messages = error"))
         names = ", ".join(
-            f"{SCHEMA}.{name}" for name in ("episodes", "segments", "scores", "content_flags", "provenance")
+            f"{SCHEMA}.{name}" for name in ("episodes", "segments", "phrases", "scores", "content_flags", "provenance")
         )
         connection.execute(text(f"ANALYZE {names}"))

@@ -1,0 +1,1 @@
+"""Engines that judge windows of transcripts by a moderation policy."""

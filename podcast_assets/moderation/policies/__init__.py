@@ -1,0 +1,1 @@
+"""Moderation policies: Markdown files that people write, and those of the package."""
