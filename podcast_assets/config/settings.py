@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from podcast_assets.config.environment import read_environment
 from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
+from podcast_assets.config.groups.http_interface import HttpInterfaceSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
 from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
@@ -32,6 +33,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     ComputeSettings,
     RetentionSettings,
     IntakeSettings,
+    HttpInterfaceSettings,
     ReviewSettings,
     CatalogSettings,
     ReleaseSettings,

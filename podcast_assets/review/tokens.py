@@ -75,6 +75,18 @@ def check_token(engine: Engine, secret: str, scope: Scope) -> Token:
         LoginRefused: there is none, or it is disabled.
         NotAllowed: it is not of that scope.
     """
+    token = identify_token(engine, secret)
+    if not token.may(scope):
+        raise NotAllowed(f"The token is not of the scope {scope}.")
+    return token
+
+
+def identify_token(engine: Engine, secret: str) -> Token:
+    """Return the token whose secret it is, whatever its scopes.
+
+    Raises:
+        LoginRefused: there is none, or it is disabled.
+    """
     now = func.now()
     stale = (TOKENS.c.last_used_at.is_(None) | (TOKENS.c.last_used_at < now - _USED)).label("stale")
     with engine.connect() as connection:
@@ -82,13 +94,10 @@ def check_token(engine: Engine, secret: str, scope: Scope) -> Token:
         row = connection.execute(found).mappings().first()
         if row is None or row["disabled_at"] is not None:
             raise LoginRefused("The token is not valid.")
-        token = _make_token(row)
-        if not token.may(scope):
-            raise NotAllowed(f"The token is not of the scope {scope}.")
         if row["stale"]:
-            connection.execute(update(TOKENS).where(TOKENS.c.token_id == token.token_id).values(last_used_at=now))
+            connection.execute(update(TOKENS).where(TOKENS.c.token_id == row["token_id"]).values(last_used_at=now))
             connection.commit()
-    return token
+    return _make_token(row)
 
 
 def list_tokens(engine: Engine) -> list[Token]:
