@@ -35,7 +35,7 @@ def catalog(review_engine: Engine) -> Engine:
     with review_engine.begin() as connection:
         # decisions cannot be removed otherwise
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text(f"TRUNCATE {names} CASCADE"))
     return review_engine
 
 
