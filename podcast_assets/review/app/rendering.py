@@ -40,7 +40,7 @@ def render(
 def format_time(seconds: float | None) -> str:
     """Format seconds as `1:02:03.4`."""
     if seconds is None:
-        return "–"
+        return "unknown"
     tenths = round(max(0.0, seconds) * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -51,7 +51,7 @@ def format_time(seconds: float | None) -> str:
 def format_number(value: Any) -> str:
     """Format a score for reading: three significant digits, words for truth values."""
     if value is None:
-        return "–"
+        return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -65,7 +65,7 @@ def format_number(value: Any) -> str:
 
 def format_date(moment: datetime.datetime | None) -> str:
     """Format a moment as a date and time in UTC."""
-    return "–" if moment is None else moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "unknown" if moment is None else moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def markdown(text: str) -> Markup:
@@ -97,4 +97,5 @@ def _templates() -> jinja2.Environment:
         "markdown": markdown,
         "redacted": lambda text: redact_text(text or ""),
     }
+    environment.globals["pairs"] = lambda values: [(value, value) for value in values]
     return environment

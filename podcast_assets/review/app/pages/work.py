@@ -1,6 +1,6 @@
 """What a reviewer is at: a queue, its restriction and an item, as they stand in addresses and forms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ class Work:
     """A queue and its restriction; for the queue `search`, what is searched for."""
 
     queue: Queue
-    only: QueueFilter = QueueFilter()
+    only: QueueFilter = field(default_factory=QueueFilter)
     words: str = ""
 
     @property
@@ -30,6 +30,14 @@ class Work:
             "words": self.words,
         }
         return {name: value for name, value in fields.items() if value}
+
+    def for_queue(self, queue: Queue) -> "Work":
+        """Return the same restriction for another queue."""
+        return replace(self, queue=queue)
+
+    def segment_address(self, ref: ItemRef, segment_id: str) -> str:
+        """Address of the page of a segment that belongs to an item."""
+        return replace(self, queue="search").item_address(ItemRef.segment(ref.batch, ref.episode_id, segment_id))
 
     def next_address(self, said: str | None = None) -> str:
         """Address that leads to the next item."""
