@@ -1,5 +1,6 @@
 """Schema of the catalog: migrate it, and refuse a database of another version."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -8,6 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from podcast_assets.catalog.roles import grant_roles
 from podcast_assets.catalog.tables import SCHEMA
 from podcast_assets.common.errors import Misconfigured
 
@@ -15,15 +17,23 @@ _LOCK = 0x706F6463617374
 """Key of PostgreSQL's advisory lock that makes migrations take turns."""
 
 
-def migrate(engine: Engine, revision: str = "head") -> tuple[str | None, str]:
+@dataclass(frozen=True)
+class Migration:
+    """What a migration did."""
+
+    before: str | None
+    """Version before; None for a new schema."""
+    after: str
+    roles_missing: str | None
+    """Why there are no group roles; None where there are."""
+
+
+def migrate(engine: Engine, revision: str = "head") -> Migration:
     """Bring the schema to the version of this package, in one transaction. Creates it if it does not exist.
 
     Args:
         engine: engine of the database.
         revision: migration to stop at.
-
-    Returns:
-        The versions before (None for a new schema) and after.
 
     Raises:
         Misconfigured: the schema is of a later version of the package.
@@ -38,8 +48,24 @@ def migrate(engine: Engine, revision: str = "head") -> tuple[str | None, str]:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         after = current_version(connection)
-    assert after is not None
-    return before, after
+        assert after is not None
+        return Migration(before, after, grant_roles(connection))
+
+
+def prepare(engine: Engine, *, embedded: bool) -> None:
+    """Check the version of the schema; the embedded server, which is nobody else's, is migrated where needed.
+
+    Raises:
+        Misconfigured: the schema is of another version; the message says what to do.
+    """
+    if embedded:
+        with engine.connect() as connection:
+            current = current_version(connection)
+        if current != latest_version():
+            migrate(engine)
+    else:
+        with engine.connect() as connection:
+            check_version(connection)
 
 
 def check_version(connection: Connection) -> None:

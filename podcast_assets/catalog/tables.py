@@ -30,6 +30,9 @@ SCHEMA = "podcast_catalog"
 KEPT = {"kept": True}
 """Marks tables with what people decided, which is nowhere else: a rebuild keeps them, and `catalog backup` saves them."""
 
+PRIVATE = {"private": True}
+"""Marks tables about accounts, which only the review page reads."""
+
 METADATA = MetaData(schema=SCHEMA)
 
 _MOMENT = DateTime(timezone=True)
@@ -284,7 +287,7 @@ USERS = Table(
     _text("role", nullable=False),
     Column("disabled_at", _MOMENT),
     _now("created_at"),
-    info=KEPT,
+    info=KEPT | PRIVATE,
 )
 """People who review."""
 
@@ -301,6 +304,7 @@ SESSIONS = Table(
     _of_user(),
     Index("sessions_user", "user_id"),
     Index("sessions_expires_at", "expires_at"),
+    info=PRIVATE,
 )
 
 LOGIN_FAILURES = Table(
@@ -312,6 +316,7 @@ LOGIN_FAILURES = Table(
     _text("address", nullable=False),
     Index("login_failures_name", "name", "at"),
     Index("login_failures_address", "address", "at"),
+    info=PRIVATE,
 )
 
 TOKENS = Table(
@@ -324,7 +329,7 @@ TOKENS = Table(
     _now("created_at"),
     Column("disabled_at", _MOMENT),
     Column("last_used_at", _MOMENT),
-    info=KEPT,
+    info=KEPT | PRIVATE,
 )
 """Programs that use the HTTP interface."""
 
@@ -338,7 +343,7 @@ AUDIT = Table(
     _text("what", nullable=False),
     Column("detail", JSONB(none_as_null=True)),
     Index("audit_at", "at"),
-    info=KEPT,
+    info=KEPT | PRIVATE,
 )
 """Logins, accounts, tokens, exports and other events that somebody may ask about later."""
 
@@ -453,6 +458,12 @@ LEASES = Table(
     Index("leases_user", "user_id"),
 )
 """Who is at work on what, and until when nobody else gets it."""
+
+
+def quoting_columns(action: str) -> tuple[str, ...]:
+    """Columns of a decision that quote what was said, by its action. Labels of a moderation policy do not."""
+    quoting = ("previous", "shown", "note")
+    return quoting if action == "label" else ("value", *quoting)
 
 
 def kept_tables() -> list[Table]:

@@ -32,6 +32,10 @@ COMMANDS = {
         "podcast_assets.cli.batches:batches",
         "List batches, newest first, with their progress and the number of failed episodes.",
     ),
+    "catalog": (
+        "podcast_assets.cli.catalog:catalog",
+        "Search, review and count in PostgreSQL: create the tables, load batches, back up decisions (docs/guides/catalog.md).",
+    ),
     "dataset": (
         "podcast_assets.cli.dataset:dataset",
         "Verify or sample a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN).",
@@ -145,7 +149,7 @@ COMMANDS = {
 
 
 _LOG_LEVEL = environment_name("log_level")
-_RESUMABLE = frozenset("backfill demo models release retry run submit takedown".split())
+_RESUMABLE = frozenset("backfill catalog demo models release retry run submit takedown".split())
 """Commands that continue where they were interrupted."""
 
 

@@ -59,6 +59,7 @@ def takedown(
     )
     if not keep_runs:
         _remove_from_events(settings, result, dry_run=dry_run)
+    _remove_from_catalog(settings, result, dry_run=dry_run)
     if as_json:
         click.echo(printable_json(redact_text(result_to_json(result))))
     else:
@@ -79,6 +80,42 @@ def _remove_from_events(settings: "Settings", result: "TakedownResult", *, dry_r
         events = remove_texts(instance, result.batches, dry_run=dry_run)
     if events:
         result.purged.counts["texts in events of Dagster"] += events
+
+
+def _remove_from_catalog(settings: "Settings", result: "TakedownResult", *, dry_run: bool) -> None:
+    """Remove the episodes from the catalog and from the backup of its decisions, if there is a catalog.
+
+    Raises:
+        Misconfigured: the catalog cannot be reached, and still has them.
+    """
+    from podcast_assets.catalog.connection import catalog_url, connect, is_in_use, translate_errors
+    from podcast_assets.catalog.kept import forget_texts
+    from podcast_assets.catalog.loading.load import count_segments, remove_taken_down
+    from podcast_assets.catalog.migrate import prepare
+
+    if not is_in_use(settings):
+        return
+    store, places = open_store(settings), result.record["episodes"]
+    try:
+        with translate_errors(settings):
+            engine = connect(settings)
+            prepare(engine, embedded=catalog_url(settings) is None)
+            if dry_run:
+                removed = count_segments(engine, places)
+            else:
+                removed = remove_taken_down(engine, store, places, words=settings.catalog_words)
+            engine.dispose()
+    except Misconfigured as error:
+        if dry_run:
+            print_line((f"the catalog was not asked: {error}", "yellow"))
+            return
+        raise Misconfigured(
+            f"it is removed from the store, and THE CATALOG STILL HAS IT: {error}. Then run `podcast-assets catalog load`"
+        ) from error
+    if removed:
+        result.purged.counts["segments of the catalog" if dry_run else "rows of the catalog"] += removed
+    if not dry_run and (texts := forget_texts(store, places)):
+        result.purged.counts["texts in the backup of the catalog"] += texts
 
 
 @click.command()

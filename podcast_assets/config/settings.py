@@ -16,6 +16,7 @@ from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, 
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
+from podcast_assets.config.groups.review import ReviewSettings
 from podcast_assets.config.groups.shards import ShardSettings
 from podcast_assets.config.groups.speech import EngineSettings, LanguageSettings
 from podcast_assets.config.groups.store import StoreSettings
@@ -28,6 +29,7 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     ComputeSettings,
     RetentionSettings,
     IntakeSettings,
+    ReviewSettings,
     CatalogSettings,
     ReleaseSettings,
     ShardSettings,

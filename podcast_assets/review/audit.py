@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, insert
 
-from podcast_assets.review.accounts import User
+from podcast_assets.catalog.tables import AUDIT
+from podcast_assets.review.roles import User
 
 
 def audit(
@@ -27,4 +28,15 @@ def audit(
         address: where the request came from.
         detail: more of it, as JSON.
     """
-    raise NotImplementedError
+    row = {
+        "what": what,
+        "user_id": user and user.user_id,
+        "name": user.name if user else name,
+        "address": address,
+        "detail": dict(detail) if detail else None,
+    }
+    if isinstance(bind, Connection):
+        bind.execute(insert(AUDIT).values(row))
+    else:
+        with bind.begin() as connection:
+            connection.execute(insert(AUDIT).values(row))

@@ -5,16 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import DBAPIError
 
-from podcast_assets.catalog.migrate import check_version, latest_version, migrate
-from podcast_assets.catalog.tables import METADATA, SCHEMA
+from podcast_assets.catalog.migrate import Migration, check_version, latest_version, migrate, prepare
+from podcast_assets.catalog.tables import DECISIONS, METADATA, SCHEMA
 from podcast_assets.common.errors import Misconfigured
 
 
 def test_migrations_make_the_tables_and_run_once(empty_database: Engine) -> None:
-    assert migrate(empty_database) == (None, latest_version())
-    assert migrate(empty_database) == (latest_version(), latest_version())
+    assert migrate(empty_database) == Migration(None, latest_version(), None)
+    assert migrate(empty_database) == Migration(latest_version(), latest_version(), None)
     with empty_database.connect() as connection:
         options = {"include_schemas": True, "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
                    "version_table": "schema_version", "version_table_schema": SCHEMA}  # fmt: skip
@@ -26,7 +27,7 @@ def test_migrations_make_the_tables_and_run_once(empty_database: Engine) -> None
 def test_two_migrations_at_once_take_turns(empty_database: Engine) -> None:
     with ThreadPoolExecutor() as pool:
         found = [future.result() for future in [pool.submit(migrate, empty_database) for _ in range(2)]]
-    assert sorted(before or "" for before, _ in found) == ["", latest_version()]
+    assert sorted(one.before or "" for one in found) == ["", latest_version()]
 
 
 def test_dagsters_version_table_is_left_alone(empty_database: Engine) -> None:
@@ -52,3 +53,63 @@ def test_another_version_is_refused_with_what_to_do(empty_database: Engine) -> N
         check_version(connection)
     with pytest.raises(Misconfigured, match=r"later version .*9999"):
         migrate(empty_database)
+
+
+def test_only_the_embedded_server_is_migrated_unasked(empty_database: Engine) -> None:
+    with pytest.raises(Misconfigured, match="podcast-assets catalog migrate"):
+        prepare(empty_database, embedded=False)
+    prepare(empty_database, embedded=True)
+    prepare(empty_database, embedded=False)
+
+
+def test_decisions_are_added_and_never_changed(catalog: Engine) -> None:
+    with catalog.begin() as connection:
+        connection.execute(
+            insert(DECISIONS).values(episode_id="e", action="text", value={"text": "what"}, note="n", decided_by="me")
+        )
+    refused = (
+        "DELETE FROM {}",
+        "TRUNCATE {}",
+        "UPDATE {} SET decided_by = 'somebody else'",
+        'UPDATE {} SET value = \'{{"text": "other"}}\'',
+        "UPDATE {} SET note = 'other'",
+        "UPDATE {} SET note = NULL, action = 'label'",
+    )
+    for statement in refused:
+        with catalog.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+            connection.execute(text(statement.format(f"{SCHEMA}.decisions")))
+    with catalog.begin() as connection:  # what a takedown does, and an export
+        connection.execute(text(f"UPDATE {SCHEMA}.decisions SET value = NULL, note = NULL, reported_at = now()"))
+    with catalog.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text(f"UPDATE {SCHEMA}.decisions SET reported_at = NULL"))
+
+
+def test_roles_read_and_write_what_their_names_say(catalog: Engine) -> None:
+    rights = {
+        "reader": {"segments": "SELECT", "decisions": "SELECT", "users": "", "tokens": "", "leases": "SELECT"},
+        "reviewer": {"segments": "SELECT", "decisions": "SELECT INSERT", "users": "", "sessions": "", "audit": ""},
+        "loader": {
+            "segments": "SELECT INSERT UPDATE DELETE",
+            "decisions": "SELECT",
+            "users": "",
+            "samples": "SELECT DELETE",
+        },
+        "page": {
+            "segments": "SELECT",
+            "decisions": "SELECT INSERT",
+            "users": "SELECT INSERT UPDATE DELETE",
+            "leases": "SELECT INSERT UPDATE DELETE",
+            "audit": "SELECT INSERT",
+        },
+    }
+    with catalog.connect() as connection:
+        for role, tables in rights.items():
+            for table, expected in tables.items():
+                query = text("SELECT has_table_privilege(:role, :table, :right)")
+                given = {"role": f"{SCHEMA}_{role}", "table": f"{SCHEMA}.{table}"}
+                found = [
+                    r
+                    for r in ("SELECT", "INSERT", "UPDATE", "DELETE")
+                    if connection.scalar(query, given | {"right": r})
+                ]
+                assert " ".join(found) == expected, (role, table)

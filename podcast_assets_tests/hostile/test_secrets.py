@@ -33,7 +33,7 @@ KEPT = {
 }
 """Place in the store, as a pattern → what its secrets are part of. These have to be kept so that things work."""
 
-SECRET_SETTINGS = {"webhook_secret", "webhook_url"}
+SECRET_SETTINGS = {"webhook_secret", "webhook_url", "review_key"}
 REFUSED = {"store", "release_folder", "ray_address"}
 """Settings that take URLs, and none with a secret."""
 

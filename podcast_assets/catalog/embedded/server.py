@@ -147,20 +147,57 @@ class EmbeddedServer:
     def _start(self) -> None:
         if not (self.data / "PG_VERSION").exists():
             self._create()
+        self._remove_stale_lock()
         with os.fdopen(os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log_file:
-            process = subprocess.Popen(  # noqa: S603 - a program of the wheel
-                [str(find_program("postgres")), "-D", data_argument(self.data)],
-                stdout=log_file,
+            # by a shell that ends at once: a child of this process would stay a zombie as long as this process lives
+            launched = subprocess.run(  # noqa: S603 - programs of the system and of the wheel
+                [
+                    "/bin/sh",
+                    "-c",
+                    '"$@" >&2 & echo $!',
+                    "sh",
+                    str(find_program("postgres")),
+                    "-D",
+                    data_argument(self.data),
+                ],
+                stdout=subprocess.PIPE,
                 stderr=log_file,
+                check=True,
                 **process_options(self.data),
             )
+        pid = int(launched.stdout)
         end = time.monotonic() + _PATIENCE
         while not self._answers():
-            if process.poll() is not None or time.monotonic() > end:
+            if not _is_alive(pid) or time.monotonic() > end:
                 raise Misconfigured(
                     f"the catalog's PostgreSQL does not start; {self.folder / 'log'} ends with: {self._last_line()}"
                 )
             time.sleep(0.02)
+
+    def _remove_stale_lock(self) -> None:
+        """Remove the lock files of a server that was killed, once its processes are gone.
+
+        PostgreSQL does so itself unless its number is another process's by now, or a zombie's.
+        """
+        end = time.monotonic() + _PATIENCE
+        while (others := self._remaining_processes()) and time.monotonic() < end:
+            time.sleep(0.05)
+        if others:
+            raise Misconfigured(
+                f"processes of a PostgreSQL that was killed still use {self.data}: {', '.join(map(str, others))}"
+            )
+        for name in ("postmaster.pid", _SOCKET, f"{_SOCKET}.lock"):
+            (self.data / name).unlink(missing_ok=True)
+
+    def _remaining_processes(self) -> list[int]:
+        """Processes of PostgreSQL that work in the folder of the data."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            if process.info["name"] == "postgres":
+                with contextlib.suppress(psutil.Error, OSError):
+                    if process.cwd() == str(self.data.resolve()):
+                        found.append(process.pid)
+        return found
 
     def _stop(self) -> bool:
         pid = self._pid()
@@ -233,10 +270,10 @@ class EmbeddedServer:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
             # another process may have got the number since; the file is written within seconds of the server's start
-            same = "postgres" in process.name() and abs(process.create_time() - int(lines[2])) < 60
+            same = process.name() == "postgres" and abs(process.create_time() - int(lines[2])) < 60
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return None
-        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process.pid if same and _is_alive(process.pid) else None
 
     def _socket_folder(self) -> str:
         """Folder of the socket; a link to it where its path is too long for a socket."""
@@ -252,3 +289,11 @@ class EmbeddedServer:
     def _last_line(self) -> str:
         lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "nothing"
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs, and is more than an exit status that nobody collected."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

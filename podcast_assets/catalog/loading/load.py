@@ -6,14 +6,25 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, delete, insert, or_, select, text, true, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from podcast_assets.catalog.loading.merge import Merged, lock_batch, merge, remove, stage
 from podcast_assets.catalog.loading.rows import make_rows
 from podcast_assets.catalog.loading.source import SourceTables, TakedownReader, Takedowns, list_versions, read_source
 from podcast_assets.catalog.migrate import check_version
-from podcast_assets.catalog.tables import BATCHES, DECISIONS, LEASES, QUEUE_ITEMS, SAMPLES, SCHEMA, TAKEDOWNS
+from podcast_assets.catalog.tables import (
+    BATCHES,
+    DECISIONS,
+    EPISODES,
+    LEASES,
+    QUEUE_ITEMS,
+    SAMPLES,
+    SCHEMA,
+    SEGMENTS,
+    TAKEDOWNS,
+    quoting_columns,
+)
 from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.store.store import Store
 
@@ -153,6 +164,9 @@ def load_batches(
             raise BadInput(f"no batch is named {', '.join(unknown)}: `podcast-assets batches` lists them")
         todo = sorted(set(batches))
     reader = TakedownReader(store)
+    remaining = _batches_with(engine, reader.read().places)
+    if batches is None:
+        todo += [batch for batch in remaining if batch not in todo]
     _load_takedowns(engine, reader)
     result = LoadResult(unchanged=len(versions.keys() - set(todo)) if batches is None else 0)
     for number, batch in enumerate(todo, 1):
@@ -170,6 +184,46 @@ def load_batches(
     if len(todo) > 1:
         _analyze(engine)
     return result
+
+
+def remove_taken_down(engine: Engine, store: Store, places: Collection[str], *, words: bool) -> int:
+    """Remove episodes that were just taken down, at once. Their records must be in the store.
+
+    Args:
+        engine: engine of the catalog.
+        store: store with the records of takedowns.
+        places: `batch/episode_id` of the episodes.
+        words: whether each word has a row.
+
+    Returns:
+        The number of rows that were removed.
+
+    Raises:
+        as `load_batch`.
+    """
+    reader = TakedownReader(store)
+    _load_takedowns(engine, reader)
+    found = [load_batch(engine, store, batch, words=words, takedowns=reader) for batch in _batches_with(engine, places)]
+    return sum(sum(one.merged.removed.values()) - sum(one.merged.added.values()) for one in found)
+
+
+def count_segments(engine: Engine, places: Collection[str]) -> int:
+    """Count the segments of some episodes (`batch/episode_id`)."""
+    place = SEGMENTS.c.batch + "/" + SEGMENTS.c.episode_id
+    with engine.connect() as connection:
+        check_version(connection)
+        return connection.scalar(select(func.count()).select_from(SEGMENTS).where(place.in_(list(places)))) or 0
+
+
+def _batches_with(engine: Engine, places: Collection[str]) -> list[str]:
+    """Batches in which the catalog has one of these episodes (`batch/episode_id`)."""
+    if not places:
+        return []
+    place = EPISODES.c.batch + "/" + EPISODES.c.episode_id
+    with engine.connect() as connection:
+        check_version(connection)
+        query = select(EPISODES.c.batch).where(place.in_(list(places))).distinct().order_by(EPISODES.c.batch)
+        return list(connection.scalars(query))
 
 
 def forget_versions(engine: Engine) -> None:
@@ -202,8 +256,10 @@ def _empty_decisions(connection: Connection, batch: str, episodes: Collection[st
     if not episodes:
         return
     ours = DECISIONS.c.episode_id.in_(list(episodes)) & ((DECISIONS.c.batch == batch) | DECISIONS.c.batch.is_(None))
-    quoted = ("previous", "shown", "note")
-    for columns, which in ((quoted, true()), (("value",), DECISIONS.c.action != "label")):
+    for columns, which in (
+        (quoting_columns("label"), DECISIONS.c.action == "label"),
+        (quoting_columns("text"), DECISIONS.c.action != "label"),
+    ):
         filled = or_(*(DECISIONS.c[name].is_not(None) for name in columns))
         connection.execute(update(DECISIONS).where(ours & which & filled).values(dict.fromkeys(columns)))
     for table in (QUEUE_ITEMS, LEASES, SAMPLES):
