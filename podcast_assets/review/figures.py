@@ -5,13 +5,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Date, Engine, cast, distinct, func, select
+from sqlalchemy import Connection, Date, Engine, cast, distinct, func, select, text
 
-from podcast_assets.catalog.tables import BATCHES, DECISIONS, EPISODES, PODCASTS, PROVENANCE, QUEUE_ITEMS, SEGMENTS
+from podcast_assets.catalog.tables import BATCHES, DECISIONS, EPISODES, PODCASTS, PROVENANCE, QUEUE_ITEMS, SCHEMA, SEGMENTS
+from podcast_assets.review.agreement import LabelAgreement, Rating, label_agreement
 
 DAYS = 14
 """Days that are shown."""
 _LONGEST_LIST = 200
+
+# what reviewers said of windows without knowing each other's judgments: the newest of each, unless it was undone
+_RATINGS = f"""
+SELECT DISTINCT ON (d.batch, d.item_id, d.user_id) d.batch, d.episode_id, d.item_id, d.policy, d.decided_by, d.value
+FROM {SCHEMA}.decisions d
+WHERE d.action = 'label' AND d.look IN (1, 2) AND d.user_id IS NOT NULL AND jsonb_typeof(d.value) = 'object'
+    AND NOT EXISTS (SELECT FROM {SCHEMA}.decisions u WHERE u.undoes = d.decision_id)
+    AND EXISTS (
+        SELECT FROM {SCHEMA}.decisions o
+        WHERE o.batch = d.batch AND o.item_kind = d.item_kind AND o.item_id = d.item_id AND o.user_id <> d.user_id
+            AND o.action = 'label'
+    )
+ORDER BY d.batch, d.item_id, d.user_id, d.decided_at DESC
+"""  # noqa: S608 - names of its tables
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Figures:
     reviewers: Sequence[Reviewer]
     languages: Sequence[LanguageHours]
     stages: Sequence[StageSpeed]
+    agreement: Sequence[LabelAgreement]
+    """Of labels that two have judged on the same windows; a label is named `policy: label`."""
     episodes: int
     hours: float
 
@@ -132,9 +149,21 @@ def read_figures(engine: Engine) -> Figures:
             [Reviewer(*r) for r in connection.execute(of_reviewers)],
             [LanguageHours(r[0], r[1], r[2] or 0.0) for r in connection.execute(of_languages)],
             [StageSpeed(r[0], r[1], r[2] or 0.0, r[3]) for r in connection.execute(of_stages)],
+            read_agreement(connection),
             count,
             episode_hours or 0.0,
         )
+
+
+def read_agreement(connection: Connection) -> list[LabelAgreement]:
+    """Read how far reviewers agree on each label, by policy and label."""
+    ratings: dict[str, list[Rating]] = {}
+    for row in connection.execute(text(_RATINGS)):
+        for label, value in row.value.items():
+            rating = Rating((row.batch, row.item_id), row.decided_by, value, row.episode_id)
+            ratings.setdefault(f"{row.policy}: {label}", []).append(rating)
+    found = [label_agreement(label, given) for label, given in sorted(ratings.items())]
+    return [agreement for agreement in found if agreement.alpha.items]
 
 
 def _distinct(connection: Any, column: Any) -> list[str]:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from podcast_assets.common.redaction import redact_text
 from podcast_assets.review.accounts import Session
+from podcast_assets.review.agreement import Agreement
 
 
 def render(
@@ -68,6 +69,14 @@ def format_date(moment: datetime.datetime | None) -> str:
     return "unknown" if moment is None else moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def format_agreement(agreement: Agreement) -> str:
+    """Format kappa or alpha with its 95 % interval."""
+    if agreement.value is None:
+        return "not defined"
+    interval = "" if agreement.low is None else f" ({agreement.low:.2f} to {agreement.high:.2f})"
+    return f"{agreement.value:.2f}{interval}"
+
+
 def markdown(text: str) -> Markup:
     """Render Markdown without HTML, images and links to elsewhere."""
     return Markup(_markdown().render(text))  # noqa: S704 - HTML in the text is escaped
@@ -94,6 +103,7 @@ def _templates() -> jinja2.Environment:
         "time": format_time,
         "number": format_number,
         "date": format_date,
+        "agreement": format_agreement,
         "markdown": markdown,
         "redacted": lambda text: redact_text(text or ""),
     }
