@@ -114,7 +114,7 @@ def test_words_come_from_the_store_where_the_catalog_has_none(catalog: Engine, s
 def test_audio_is_read_in_parts(catalog: Engine, store: Store) -> None:
     fill_batch(catalog)
     whole = io.BytesIO()
-    soundfile.write(whole, np.tile(np.float32([0.0, 0.1]), 8000), 16_000, format="FLAC")
+    soundfile.write(whole, np.tile(np.array([0.0, 0.1], np.float32), 8000), 16_000, format="FLAC")
     data = whole.getvalue()
     store.write("audio/working/ab/one.flac", data)
     with catalog.begin() as connection:
