@@ -8,8 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.quality.policies.policy import Policy
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import EPISODES, SEGMENTS
+from podcast_assets.release.reviews import add_reviews
 from podcast_assets.release.selection import (
     Publish,
     SealedPart,
@@ -21,6 +23,7 @@ from podcast_assets.release.selection import (
 from podcast_assets.release.tables import batch_pipeline
 from podcast_assets.rights.store_clearance import StoreClearance, judge_store
 from podcast_assets.shards.sealing import GRAINS
+from podcast_assets.store.review_tables import read_all_reviewed_segments
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store, provenance_key, table_key
@@ -33,7 +36,7 @@ class Holdings:
     """Sealed samples of a store and their selection."""
 
     segments: pl.DataFrame
-    """Rows of HF_SHARDS of all batches, with the columns of `selection.select_samples`."""
+    """Rows of `reviews.METADATA` of all batches, with the columns of `selection.select_samples`."""
     whole: pl.DataFrame
     """Rows of EPISODE_SHARDS, with the same additional columns."""
     episodes: pl.DataFrame
@@ -66,11 +69,18 @@ class Holdings:
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
-def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
+def read_holdings(store: Store, publish: Publish, licenses: str, policy: Policy | None = None) -> Holdings:
     """Read the sealed samples of a store and select those that may be released.
+
+    Args:
+        store: the store.
+        publish: `kept` leaves out what the policy does not keep.
+        licenses: value of PODCAST_LICENSES.
+        policy: quality policy, whose rules on what people reviewed apply here.
 
     Raises:
         BadInput: a table cannot be read.
+        Misconfigured: a rule on reviews uses a column that the metadata do not have.
     """
     segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
@@ -78,8 +88,9 @@ def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     judged = judge_store(store, licenses, batches)
     in_batches = pl.col("batch").is_in(batches)
     clearance = judged.clearance.filter(in_batches)
+    reviewed = read_all_reviewed_segments(store, batches)
     return Holdings(
-        select_samples(_index_rows(segments, HF_SHARDS), clearance, publish),
+        select_samples(add_reviews(_index_rows(segments, HF_SHARDS), reviewed, policy), clearance, publish),
         select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish),
         judged.episodes.filter(in_batches),
         clearance,

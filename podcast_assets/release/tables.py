@@ -10,8 +10,9 @@ import polars as pl
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.release.plan import grain_language_split
 from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
+from podcast_assets.release.reviews import METADATA
 from podcast_assets.shards.ustar import padded_size
-from podcast_assets.store.schema import HF_SHARDS, schema
+from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 
 PIPELINE = "pipeline.json"
@@ -72,11 +73,11 @@ def sample_ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], in
 
 
 def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` with the columns of HF_SHARDS."""
+    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` with the columns of `reviews.METADATA`."""
     tables = {}
     with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
     for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
-        tables[f"metadata/{language}/{batch}.parquet"] = found.select(schema(HF_SHARDS).names())
+        tables[f"metadata/{language}/{batch}.parquet"] = found.select(schema(METADATA).names())
     return dict(sorted(tables.items()))
 
 

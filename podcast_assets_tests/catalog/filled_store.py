@@ -140,7 +140,7 @@ def _episode(batch: str, name: str, podcast: str, segments: int) -> dict[str, ob
         "podcast": podcast,
         "podcast_id": f"guid of {podcast}",
         "language": "en",
-        "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "sha256": hashlib.sha256(f"{batch}-{name}".encode()).hexdigest(),
         "bytes": 1_000_000,
         "duration": 3.0 * segments,
         "metadata": json.dumps(facts),

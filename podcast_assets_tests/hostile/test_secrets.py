@@ -96,6 +96,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
         "webhook_secret": marks.new("secret of the webhook"),
         "embeddings_api_key": marks.new("API key of the embeddings"),
         "catalog_url": marks.url("the catalog", "postgresql", f"{nobody}/catalog"),
+        "review_key": marks.new("key of the review page") + "0" * 32,
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {
         "HF_TOKEN": marks.new("token of the Hub", "hf_"),

@@ -66,17 +66,12 @@ def _load(context: dg.AssetExecutionContext, settings: Settings, store: Store, b
 
 
 def _load_batch(settings: Settings, store: Store, batch: str) -> BatchResult:
-    from podcast_assets.catalog.connection import catalog_url, connect, describe, translate_errors
+    from podcast_assets.catalog.connection import describe
     from podcast_assets.catalog.loading.load import load_batch
-    from podcast_assets.catalog.migrate import prepare
+    from podcast_assets.catalog.opening import open_catalog
 
-    with translate_errors(settings):
-        engine = connect(settings)
-        try:
-            prepare(engine, embedded=catalog_url(settings) is None)
-            loaded = load_batch(engine, store, batch, words=settings.catalog_words)
-        finally:
-            engine.dispose()
+    with open_catalog(settings, leave=False) as engine:  # the run's next batch needs it again
+        loaded = load_batch(engine, store, batch, words=settings.catalog_words)
     return BatchResult(
         {
             "dagster/partition_row_count": loaded.rows.get("segments", 0),

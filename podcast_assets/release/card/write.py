@@ -30,6 +30,7 @@ def render_readme(facts: DatasetFacts, captions: Mapping[str, str]) -> str:
     chapters = [
         (title(facts), sections.summary(facts)),
         ("Contents", f"{sections.contents(facts)}\n{sections.scores(facts)}\n{images}\n"),
+        ("Reviewed by people", sections.reviews(facts)),
         ("Loading", loading.loading_examples(facts)),
         ("Caveats", loading.loading_caveats(facts)),
         ("Metadata columns", sections.columns()),

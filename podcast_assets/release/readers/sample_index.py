@@ -19,7 +19,7 @@ from podcast_assets.store.schema_beside import RELEASED_EPISODES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TYPES = {**schema(EPISODE_SHARDS), **schema(RELEASED_EPISODES), **schema(HF_SHARDS)}
+_TYPES = {**schema(EPISODE_SHARDS), **schema(RELEASED_EPISODES), **schema(METADATA)}
 """Column → its type, in the tables of either grain."""
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 _MEMORY = 4 << 30

@@ -85,9 +85,7 @@ def test_an_idempotency_key_makes_repetitions_one_submission(
     Gatherer(store, 0).gather(LATER)
     assert submit(client, tokens, key, url="https://example.org/1.mp3") == first, "known after it has its batch, too"
     assert store.names(WAITING) == set()
-    other = client.post(
-        "/api/episodes", json={"url": "https://example.org/2.mp3"}, headers={**tokens["submit"], **key}
-    )
+    other = client.post("/api/episodes", json={"url": "https://example.org/2.mp3"}, headers={**tokens["submit"], **key})
     assert other.status_code == 409
     somebody = bearer(add_token(catalog, "somebody else", ["submit"])[1])
     theirs = client.post("/api/episodes", json={"url": "https://example.org/2.mp3"}, headers={**somebody, **key})
@@ -128,7 +126,11 @@ def test_secrets_in_urls_are_not_shown(client: TestClient, tokens: Tokens) -> No
     secret = "hunter2secret"
     identity = submit(client, tokens, url=f"https://me:{secret}@example.org/a.mp3?token={secret}")
     assert secret not in json.dumps(status(client, tokens, identity))
-    for wrong in ({"speakers": "x"}, {"unknown": 1}, {"callback_url": f"http://me:{secret}@10.0.0.1/{secret}?{secret}"}):
+    for wrong in (
+        {"speakers": "x"},
+        {"unknown": 1},
+        {"callback_url": f"http://me:{secret}@10.0.0.1/{secret}?{secret}"},
+    ):
         body = {"url": f"https://me:{secret}@example.org/a.mp3?token={secret}", **wrong}
         answer = client.post("/api/episodes", json=body, headers=tokens["submit"])
         assert answer.status_code == 422
@@ -267,7 +269,5 @@ def test_old_submissions_are_forgotten_when_nothing_is_open(client: TestClient, 
     waiting = submit(client, tokens, url="https://example.org/2.mp3")
     assert forget(store, 0.0) == 0
     assert forget(store, LATER) == 1
-    codes = [
-        client.get(f"/api/episodes/{i}", headers=tokens["submit"]).status_code for i in (waits, done, waiting)
-    ]
+    codes = [client.get(f"/api/episodes/{i}", headers=tokens["submit"]).status_code for i in (waits, done, waiting)]
     assert codes == [200, 404, 200]
