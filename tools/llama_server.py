@@ -97,7 +97,12 @@ def running(
     """
     with tempfile.TemporaryFile("w+") as errors, contextlib.ExitStack() as stack:
         options = {"--port": port, "--context": context, "--parallel": parallel, "--threads": threads}
-        command = [python, str(Path(__file__).resolve()), "--serve", *(str(x) for pair in options.items() for x in pair)]
+        command = [
+            python,
+            str(Path(__file__).resolve()),
+            "--serve",
+            *(str(x) for pair in options.items() for x in pair),
+        ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         stack.enter_context(process)
         stack.callback(process.kill)
@@ -140,7 +145,9 @@ def serve(*, port: int, context: int, parallel: int, threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="by default any that is free")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of question and answer (default: %(default)s)")
+    parser.add_argument(
+        "--context", type=int, default=CONTEXT, help="tokens of question and answer (default: %(default)s)"
+    )
     parser.add_argument("--parallel", type=int, default=4, help="questions computed at once (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

@@ -1,6 +1,6 @@
-"""Fetch what the review page's browsers load from the npm registry, as vendor.json names it.
+"""Fetch what browsers load, for the review page and the HTTP interface's documentation, from the npm registry.
 
-Needs npm. Versions, integrity and files are in podcast_assets/review/app/static/vendor/vendor.json; to update, change them there:
+Needs npm. Versions, integrity and files are in podcast_assets/review/*/static/vendor/vendor.json; to update, change them there:
 
 python tools/vendor_static.py            writes the files
 python tools/vendor_static.py --check    compares them, and writes nothing
@@ -16,15 +16,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-VENDOR = Path(__file__).parents[1] / "podcast_assets" / "review" / "app" / "static" / "vendor"
+VENDORS = sorted((Path(__file__).parents[1] / "podcast_assets" / "review").glob("*/static/vendor"))
 
 
 def main() -> None:
     """Write or compare the files of all packages."""
     check = sys.argv[1:] == ["--check"]
     differing = []
-    for package in json.loads((VENDOR / "vendor.json").read_text()):
-        for path, content in fetch_files(package):
+    packages = [(vendor, package) for vendor in VENDORS for package in json.loads((vendor / "vendor.json").read_text())]
+    for vendor, package in packages:
+        for name, content in fetch_files(package):
+            path = vendor / package["folder"] / name
             if check and (not path.exists() or path.read_bytes() != content):
                 differing.append(str(path))
             elif not check:
@@ -35,8 +37,8 @@ def main() -> None:
         sys.exit(f"not as in the registry: {', '.join(differing)}")
 
 
-def fetch_files(package: dict[str, Any]) -> list[tuple[Path, bytes]]:
-    """Download a package and return its files, with their places here."""
+def fetch_files(package: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """Download a package and return its files, with their names here."""
     name = f"{package['package']}@{package['version']}"
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
@@ -47,10 +49,7 @@ def fetch_files(package: dict[str, Any]) -> list[tuple[Path, bytes]]:
         if package["integrity"] != f"sha512-{digest}":
             sys.exit(f"{name} is not what vendor.json describes: sha512-{digest}")
         with tarfile.open(archive) as tar:
-            return [
-                (VENDOR / package["folder"] / target, _read_member(tar, f"package/{source}"))
-                for source, target in package["files"].items()
-            ]
+            return [(target, _read_member(tar, f"package/{source}")) for source, target in package["files"].items()]
 
 
 def _read_member(tar: tarfile.TarFile, name: str) -> bytes:

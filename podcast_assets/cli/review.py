@@ -56,6 +56,7 @@ def review(
 def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, beside_dagster: bool) -> None:
     from podcast_assets.catalog.connection import catalog_url, connect
     from podcast_assets.catalog.migrate import migrate
+    from podcast_assets.cli.pipeline import StorePipeline
     from podcast_assets.review.accounts import issue_login_link, list_users
     from podcast_assets.review.app.application import create_app
     from podcast_assets.review.serving import LOOPBACK, first_admin, serve
@@ -64,7 +65,7 @@ def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, besi
     if catalog_url(settings) is None:
         migrate(engine)  # the embedded database is this command's own; of a server, its owner decides
     opened_store = open_store(settings)
-    app = create_app(settings, engine, opened_store)
+    app = create_app(settings, engine, opened_store, StorePipeline(settings, opened_store))
     if host not in LOOPBACK and not any(not user.disabled for user in list_users(engine)):
         raise Misconfigured(
             f"--host {host} opens the page to other machines, and nobody could log in: add users first, by "

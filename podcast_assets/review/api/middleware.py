@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podcast_assets.review.api.errors import problem
 
-MAX_BODY = 1024 * 1024
+MAX_BODY = 1_000_000
 """Bytes: 64 episodes with the longest URLs."""
 
 HEADERS = {

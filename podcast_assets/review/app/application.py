@@ -16,6 +16,9 @@ from podcast_assets.catalog.migrate import check_version
 from podcast_assets.common.redaction import redact_text
 from podcast_assets.config.groups.review import split_proxies
 from podcast_assets.config.settings import Settings
+from podcast_assets.review.api.application import api_background, mount_api
+from podcast_assets.review.api.pipeline import Pipeline
+from podcast_assets.review.api.services import ApiServices
 from podcast_assets.review.app import pages
 from podcast_assets.review.app.errors import add_error_pages
 from podcast_assets.review.app.middleware import BodyLimit, SecurityHeaders, TrustedProxies
@@ -30,13 +33,16 @@ REFRESH = 5.0
 _STATIC = Path(__file__).parent / "static"
 
 
-def create_app(settings: Settings, engine: Engine | None = None, store: Store | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, engine: Engine | None = None, store: Store | None = None, pipeline: Pipeline | None = None
+) -> FastAPI:
     """Make the application.
 
     Args:
         settings: its settings.
         engine: engine of the catalog; made from the settings if it is None.
         store: the store; opened as the settings say if it is None.
+        pipeline: what the HTTP interface asks of the pipeline; None: there is no HTTP interface.
 
     Raises:
         Misconfigured: the catalog does not run, or its tables are of another version.
@@ -48,6 +54,9 @@ def create_app(settings: Settings, engine: Engine | None = None, store: Store | 
     # its own pages of the interface would load scripts from other sites
     app = FastAPI(title="podcast-assets", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.services = Services(settings, engine, store)
+    app.state.api = ApiServices(settings, engine, store, pipeline) if pipeline is not None else None
+    if app.state.api is not None:
+        mount_api(app, app.state.api)
     pages.add_pages(app)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_error_pages(app)
@@ -62,7 +71,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     ended = threading.Event()
     thread = threading.Thread(target=_refresh, args=(app.state.services, ended), name="queues", daemon=True)
     thread.start()
-    yield
+    with contextlib.nullcontext() if app.state.api is None else api_background(app.state.api):
+        yield
     ended.set()
     thread.join(10)
 
