@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, DateTime, Engine, Table, Uuid, select
 from sqlalchemy.dialects.postgresql import insert
 
 from podcast_assets.catalog.migrate import check_version, current_version
-from podcast_assets.catalog.tables import DECISIONS, kept_tables
+from podcast_assets.catalog.tables import DECISIONS, kept_tables, quoting_columns
 from podcast_assets.common.errors import BadInput
 from podcast_assets.store.store import Store
 
@@ -71,9 +71,9 @@ def forget_texts(store: Store, places: Collection[str]) -> int:
         ours = (
             f"{row['batch']}/{row['episode_id']}" in places if row.get("batch") else row.get("episode_id") in episodes
         )
-        if name == DECISIONS.name and ours and (row["note"] or row["corrected_text"]):
+        if name == DECISIONS.name and ours and any(row[column] for column in quoting_columns(row["action"])):
             changed += 1
-            return row | {"note": None, "corrected_text": None}
+            return row | dict.fromkeys(quoting_columns(row["action"]))
         return row
 
     _rewrite(store, without_texts)

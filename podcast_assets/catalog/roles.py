@@ -3,11 +3,24 @@
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from podcast_assets.catalog.tables import DECISIONS, METADATA, SCHEMA, kept_tables
+from podcast_assets.catalog.tables import (
+    AUDIT,
+    DECISIONS,
+    LEASES,
+    METADATA,
+    QUEUE_BATCHES,
+    QUEUE_ITEMS,
+    SAMPLES,
+    SCHEMA,
+    kept_tables,
+    quoting_columns,
+)
 
 READER, REVIEWER, LOADER = f"{SCHEMA}_reader", f"{SCHEMA}_reviewer", f"{SCHEMA}_loader"
-"""The reader reads everything, the reviewer also adds decisions, and the loader also fills what comes from the store."""
-ROLES = (READER, REVIEWER, LOADER)
+"""The reader reads everything but accounts, the reviewer also adds decisions, the loader also fills what comes from the store."""
+PAGE = f"{SCHEMA}_page"
+"""Of the review page and the HTTP interface: also reads and writes accounts, queues and leases."""
+ROLES = (READER, REVIEWER, LOADER, PAGE)
 
 
 def grant_roles(connection: Connection) -> str | None:
@@ -38,14 +51,22 @@ def grant_roles(connection: Connection) -> str | None:
 
 
 def _grants() -> list[str]:
-    kept = {table.name for table in kept_tables()}
-    filled = ", ".join(f"{SCHEMA}.{table.name}" for table in METADATA.sorted_tables if table.name not in kept)
+    private = [table for table in METADATA.sorted_tables if table.info.get("private")]
+    kept = [*private, *kept_tables()]
+    filled = ", ".join(f"{SCHEMA}.{table.name}" for table in METADATA.sorted_tables if table not in kept)
+    accounts = ", ".join(f"{SCHEMA}.{table.name}" for table in private)
+    queues = ", ".join(f"{SCHEMA}.{table.name}" for table in (QUEUE_ITEMS, QUEUE_BATCHES, LEASES, SAMPLES))
     everybody = ", ".join(ROLES)
     return [
         f"GRANT USAGE ON SCHEMA {SCHEMA} TO {everybody}",
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {everybody}",
+        f"REVOKE ALL ON {accounts} FROM {READER}, {REVIEWER}, {LOADER}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {accounts}, {queues} TO {PAGE}",
+        f"REVOKE UPDATE, DELETE ON {SCHEMA}.{AUDIT.name} FROM {PAGE}",
+        f"GRANT INSERT, UPDATE (reported_at) ON {SCHEMA}.{DECISIONS.name} TO {PAGE}",
         f"GRANT INSERT ON {SCHEMA}.{DECISIONS.name} TO {REVIEWER}",
         f"GRANT INSERT, UPDATE, DELETE ON {filled} TO {LOADER}",
         # a takedown empties what quotes the episode
-        f"GRANT UPDATE (note, corrected_text) ON {SCHEMA}.{DECISIONS.name} TO {LOADER}",
+        f"GRANT UPDATE ({', '.join(quoting_columns('text'))}) ON {SCHEMA}.{DECISIONS.name} TO {LOADER}",
+        f"GRANT DELETE ON {SCHEMA}.{SAMPLES.name} TO {LOADER}",
     ]

@@ -13,10 +13,12 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -27,6 +29,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 SCHEMA = "podcast_catalog"
 KEPT = {"kept": True}
 """Marks tables with what people decided, which is nowhere else: a rebuild keeps them, and `catalog backup` saves them."""
+
+PRIVATE = {"private": True}
+"""Marks tables about accounts, which only the review page reads."""
 
 METADATA = MetaData(schema=SCHEMA)
 
@@ -60,6 +65,14 @@ def _of_batch(*columns: str, table: str = "batches") -> ForeignKeyConstraint:
         deferrable=True,
         initially="DEFERRED",
     )
+
+
+def _now(name: str) -> Column[Any]:
+    return Column(name, _MOMENT, nullable=False, server_default=text("now()"))
+
+
+def _of_user() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["user_id"], [f"{SCHEMA}.users.user_id"], ondelete="CASCADE")
 
 
 BATCHES = Table(
@@ -293,23 +306,195 @@ TAKEDOWNS = Table(
     Column("episodes", _TEXTS, nullable=False),
 )
 
+USERS = Table(
+    "users",
+    METADATA,
+    Column("user_id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    # lower case
+    _text("name", nullable=False, unique=True),
+    # argon2id; null for users who come through a proxy only
+    _text("password_hash"),
+    _text("role", nullable=False),
+    Column("disabled_at", _MOMENT),
+    _now("created_at"),
+    info=KEPT | PRIVATE,
+)
+"""People who review."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    # of a login, or of a link that makes one; SHA-256 of what the browser has
+    _text("token_hash", primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    _text("kind", nullable=False, server_default=text("'session'")),
+    _now("created_at"),
+    _now("seen_at"),
+    Column("expires_at", _MOMENT, nullable=False),
+    _of_user(),
+    Index("sessions_user", "user_id"),
+    Index("sessions_expires_at", "expires_at"),
+    info=PRIVATE,
+)
+
+LOGIN_FAILURES = Table(
+    "login_failures",
+    METADATA,
+    Column("failure_id", BigInteger, Identity(always=True), primary_key=True),
+    _now("at"),
+    _text("name", nullable=False),
+    _text("address", nullable=False),
+    Index("login_failures_name", "name", "at"),
+    Index("login_failures_address", "address", "at"),
+    info=PRIVATE,
+)
+
+TOKENS = Table(
+    "tokens",
+    METADATA,
+    Column("token_id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    _text("name", nullable=False, unique=True),
+    _text("secret_hash", nullable=False, unique=True),
+    Column("scopes", _TEXTS, nullable=False),
+    _now("created_at"),
+    Column("disabled_at", _MOMENT),
+    Column("last_used_at", _MOMENT),
+    info=KEPT | PRIVATE,
+)
+"""Programs that use the HTTP interface."""
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("audit_id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    _now("at"),
+    Column("user_id", Uuid),
+    *_texts("name address"),
+    _text("what", nullable=False),
+    Column("detail", JSONB(none_as_null=True)),
+    Index("audit_at", "at"),
+    info=KEPT | PRIVATE,
+)
+"""Logins, accounts, tokens, exports and other events that somebody may ask about later."""
+
 DECISIONS = Table(
     "decisions",
     METADATA,
     Column("decision_id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    _text("item_kind", nullable=False, server_default=text("'segment'")),
     # no foreign keys: what people said outlives the rows that it was said of
     _text("batch"),
     _text("episode_id", nullable=False),
-    _text("segment_id"),
-    *_texts("policy policy_version label"),
-    _text("decision", nullable=False),
-    *_texts("note corrected_text"),
+    # id of the segment, the window or the failure (review/refs.py)
+    _text("item_id"),
+    _text("queue"),
+    _text("action", nullable=False),
+    *_texts("policy policy_version policy_hash label"),
+    Column("value", JSONB(none_as_null=True)),
+    Column("previous", JSONB(none_as_null=True)),
+    Column("shown", JSONB(none_as_null=True)),
+    Column("confidence", Double),
+    _text("note"),
+    # s, from the moment the item was shown
+    Column("seconds", Double),
+    # 1, 2, or 3 for an adjudication
+    Column("look", SmallInteger),
+    Column("undoes", Uuid),
+    Column("user_id", Uuid),
     _text("decided_by", nullable=False, server_default=text("SESSION_USER")),
-    Column("decided_at", _MOMENT, nullable=False, server_default=text("now()")),
-    Index("decisions_episode", "episode_id", "segment_id"),
+    _text("role"),
+    # groups what one login decided
+    _text("session"),
+    Column("decided_at", _MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("reported_at", _MOMENT),
+    Index("decisions_episode", "episode_id", "item_id"),
+    Index("decisions_item", "batch", "item_kind", "item_id"),
+    Index("decisions_user", "user_id", "decided_at"),
+    Index("decisions_decided_at", "decided_at"),
+    Index("decisions_undoes", "undoes", unique=True),
+    Index("decisions_names", "decided_at", postgresql_where=text("action = 'rename_speaker'")),
     info=KEPT,
 )
-"""What reviewers said of episodes and segments. Rows are added and never changed, except that a takedown empties their texts."""
+"""What reviewers said. Rows are added and never changed, except that a takedown empties their texts: a trigger refuses the rest."""
+
+SAMPLES = Table(
+    "samples",
+    METADATA,
+    _text("sample", nullable=False),
+    _text("item_kind", nullable=False, server_default=text("'segment'")),
+    _text("batch", nullable=False),
+    _text("episode_id", nullable=False),
+    _text("item_id", nullable=False),
+    _text("stratum"),
+    # how many segments, or seconds, of the stratum this one stands for
+    Column("weight", Double),
+    _now("drawn_at"),
+    PrimaryKeyConstraint("sample", "item_kind", "batch", "item_id"),
+    Index("samples_batch", "batch"),
+    info=KEPT,
+)
+"""Samples that were drawn to measure errors; each of their items is reviewed twice."""
+
+QUEUE_ITEMS = Table(
+    "queue_items",
+    METADATA,
+    _text("queue", nullable=False),
+    _text("item_kind", nullable=False),
+    _text("batch", nullable=False),
+    _text("item_id", nullable=False),
+    _text("episode_id", nullable=False),
+    *_texts("podcast language policy"),
+    # the lowest comes first
+    Column("priority", Double, nullable=False),
+    # how many reviewers must look at it: 1 or 2
+    Column("looks", SmallInteger, nullable=False),
+    # which look is next; null once it is reviewed
+    Column("look", SmallInteger),
+    # who has decided or skipped it
+    Column("seen_by", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    PrimaryKeyConstraint("queue", "batch", "item_kind", "item_id"),
+    _of_batch(),
+    Index(
+        "queue_items_open", "queue", text("look DESC"), "priority", "item_id", postgresql_where=text("look IS NOT NULL")
+    ),
+    Index("queue_items_item", "batch", "item_kind", "item_id"),
+    Index("queue_items_episode", "batch", "episode_id"),
+)
+"""What is to be reviewed. Made from the other tables and the decisions (review/queues), so that it may be emptied at any time."""
+
+QUEUE_BATCHES = Table(
+    "queue_batches",
+    METADATA,
+    _text("batch", primary_key=True),
+    # of the batch when its items were queued
+    Column("loaded_at", _MOMENT, nullable=False),
+    _text("criteria", nullable=False),
+    _of_batch(),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    _text("item_kind", nullable=False),
+    _text("batch", nullable=False),
+    _text("item_id", nullable=False),
+    Column("look", SmallInteger, nullable=False),
+    _text("episode_id", nullable=False),
+    _text("queue", nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    _now("since"),
+    Column("until", _MOMENT, nullable=False),
+    PrimaryKeyConstraint("batch", "item_kind", "item_id", "look"),
+    _of_user(),
+    Index("leases_user", "user_id"),
+)
+"""Who is at work on what, and until when nobody else gets it."""
+
+
+def quoting_columns(action: str) -> tuple[str, ...]:
+    """Columns of a decision that quote what was said, by its action. Labels of a moderation policy do not."""
+    quoting = ("previous", "shown", "note")
+    return quoting if action == "label" else ("value", *quoting)
 
 
 def kept_tables() -> list[Table]:

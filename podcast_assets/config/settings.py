@@ -12,12 +12,14 @@ from pydantic.fields import FieldInfo
 from podcast_assets.config.environment import read_environment
 from podcast_assets.config.groups.catalog import CatalogSettings
 from podcast_assets.config.groups.compute import ComputeSettings
+from podcast_assets.config.groups.http_interface import HttpInterfaceSettings
 from podcast_assets.config.groups.intake import DownloadSettings, FeedSettings, IntakeSettings
 from podcast_assets.config.groups.moderation import ModerationSettings
 from podcast_assets.config.groups.moderation_endpoint import ModerationEndpointSettings
 from podcast_assets.config.groups.operation import DagsterSettings, RetentionSettings
 from podcast_assets.config.groups.quality import QualitySettings
 from podcast_assets.config.groups.release import ReleaseSettings
+from podcast_assets.config.groups.review import ReviewSettings
 from podcast_assets.config.groups.search import SearchSettings
 from podcast_assets.config.groups.shards import ShardSettings
 from podcast_assets.config.groups.speech import EngineSettings, LanguageSettings
@@ -32,6 +34,8 @@ class Settings(  # pydantic collects fields from the last base class to the firs
     ComputeSettings,
     RetentionSettings,
     IntakeSettings,
+    HttpInterfaceSettings,
+    ReviewSettings,
     CatalogSettings,
     ReleaseSettings,
     ShardSettings,

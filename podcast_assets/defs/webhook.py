@@ -5,8 +5,6 @@ earlier versions, `Podcast-Signature: t=<POSIX seconds>,v1=<hex>`: `v1` is the H
 (https://docs.stripe.com/webhooks#verify-manually).
 """
 
-import base64
-import datetime
 import hashlib
 import hmac
 import json
@@ -20,9 +18,8 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-ID, TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-SECRET_PREFIX = "whsec_"  # noqa: S105  (only the prefix of secrets)
-"""Prefix of secrets in the format of Standard Webhooks; the key follows in base64."""
+from podcast_assets.common.webhook_signing import standard_headers
+
 SIGNATURE = "Podcast-Signature"
 """The header of earlier versions."""
 _HEADER = re.compile("t=(?P<t>[0-9]{1,12}),v1=(?P<v1>[0-9a-f]{64})")
@@ -56,30 +53,6 @@ class Webhook:
         """Host of the URL, with its port."""
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-def standard_secret(secret: str) -> str:
-    """Convert a secret to the format of Standard Webhooks: `whsec_` and the key in base64.
-
-    A secret with that prefix is returned unchanged. The key of any other secret is its UTF-8 bytes.
-    """
-    return secret if secret.startswith(SECRET_PREFIX) else SECRET_PREFIX + base64.b64encode(secret.encode()).decode()
-
-
-def standard_headers(secret: str, message_id: str, body: bytes, timestamp: int) -> dict[str, str]:
-    """Return the headers of Standard Webhooks.
-
-    Args:
-        secret: shared secret; see `standard_secret`.
-        message_id: the same for every attempt, so that receivers recognize duplicates.
-        body: the exact body of the request.
-        timestamp: POSIX seconds.
-    """
-    moment = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
-    import standardwebhooks  # slow to import, and few runs send a webhook
-
-    signed = standardwebhooks.Webhook(standard_secret(secret)).sign(message_id, moment, body.decode())
-    return {ID: message_id, TIMESTAMP: str(timestamp), STANDARD_SIGNATURE: signed}
 
 
 def signature(secret: str, body: bytes, timestamp: int) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.config.content_rules import parse_content_rules
+from podcast_assets.quality.policies.policy import Policy
 from podcast_assets.release.content_flags import add_column, read_flags
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import EPISODES, SEGMENTS
+from podcast_assets.release.reviews import add_reviews
 from podcast_assets.release.selection import (
     Publish,
     SealedPart,
@@ -23,6 +25,7 @@ from podcast_assets.release.selection import (
 from podcast_assets.release.tables import batch_pipeline
 from podcast_assets.rights.store_clearance import StoreClearance, judge_store
 from podcast_assets.shards.sealing import GRAINS
+from podcast_assets.store.review_tables import read_all_reviewed_segments
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store, provenance_key, table_key
@@ -35,7 +38,7 @@ class Holdings:
     """Sealed samples of a store and their selection."""
 
     segments: pl.DataFrame
-    """Rows of HF_SHARDS of all batches, with the columns of `selection.select_samples`."""
+    """Rows of `reviews.METADATA` of all batches, with the columns of `selection.select_samples`."""
     whole: pl.DataFrame
     """Rows of EPISODE_SHARDS, with the same additional columns."""
     episodes: pl.DataFrame
@@ -68,17 +71,21 @@ class Holdings:
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
-def read_holdings(store: Store, publish: Publish, licenses: str, exclude: str = "") -> Holdings:
+def read_holdings(
+    store: Store, publish: Publish, licenses: str, exclude: str = "", policy: Policy | None = None
+) -> Holdings:
     """Read the sealed samples of a store and select those that may be released.
 
     Args:
         store: the store.
-        publish: which segments are released.
+        publish: `kept` leaves out what the policy does not keep.
         licenses: value of PODCAST_LICENSES.
         exclude: rules about content flags, value of PODCAST_EXCLUDE.
+        policy: quality policy, whose rules on what people reviewed apply here.
 
     Raises:
         BadInput: a table cannot be read, or rules about content flags cannot be applied to a batch.
+        Misconfigured: a rule on reviews uses a column that the metadata do not have.
     """
     segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
@@ -90,8 +97,9 @@ def read_holdings(store: Store, publish: Publish, licenses: str, exclude: str = 
     flags = read_flags(store, sealed, parse_content_rules(exclude))
     # a whole episode contains its segments, with what must not be released
     flagged_episodes = flags.excluded.unique(["batch", "episode_id"], keep="first", maintain_order=True)
+    rows = add_reviews(_index_rows(segments, HF_SHARDS), read_all_reviewed_segments(store, batches), policy)
     return Holdings(
-        select_samples(add_column(_index_rows(segments, HF_SHARDS), flags), clearance, publish, flags.excluded),
+        select_samples(add_column(rows, flags), clearance, publish, flags.excluded),
         select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish, flagged_episodes.drop("segment_id")),
         judged.episodes.filter(in_batches),
         clearance,

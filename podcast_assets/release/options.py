@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.quality.policies.policy import Policy, load_policy
 from podcast_assets.release.selection import Publish
 
 
@@ -23,6 +24,16 @@ class ReleaseOptions:
     """Value of PODCAST_EXCLUDE."""
     dropped: frozenset[str] = frozenset()
     """Batches to remove from the dataset although the store does not have them."""
+    policy: str | None = None
+    """Value of PODCAST_POLICY: its rules on what people reviewed apply to releases. None applies none."""
+
+    def review_policy(self) -> Policy | None:
+        """Load the policy whose rules on reviews apply.
+
+        Raises:
+            Misconfigured: there is no such policy, or it is invalid.
+        """
+        return None if self.policy is None else load_policy(self.policy)
 
 
 def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
@@ -36,4 +47,5 @@ def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -
         purge_history=settings.purge_history,
         exclude=settings.exclude,
         dropped=dropped,
+        policy=settings.policy,
     )

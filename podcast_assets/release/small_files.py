@@ -17,6 +17,7 @@ from podcast_assets.release.published import FOLDERS, LIST, TABLE_FOLDERS, Publi
 from podcast_assets.release.selection import count_not_released
 from podcast_assets.release.splits import podcasts_in_several_splits
 from podcast_assets.release.targets.protocol import PublishedHead, ReleaseTarget
+from podcast_assets.store.review_tables import read_report
 from podcast_assets.store.store import Store
 
 OWN_FOLDERS = (*(f"{folder}/" for folder in FOLDERS.values()), *TABLE_FOLDERS, "assets/")
@@ -78,6 +79,7 @@ def make_small_files(
         sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
         policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
         not_released=count_not_released(holdings.segments, holdings.clearance),
+        review_report=read_report(store),
         gated=options.gated,
     )
     content = {

@@ -11,8 +11,9 @@ from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.release.content_flags import COLUMN as CONTENT_FLAGS_COLUMN
 from podcast_assets.release.plan import grain_language_split
 from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
+from podcast_assets.release.reviews import METADATA
 from podcast_assets.shards.ustar import padded_size
-from podcast_assets.store.schema import HF_SHARDS, schema
+from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 
 PIPELINE = "pipeline.json"
@@ -73,9 +74,10 @@ def sample_ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], in
 
 
 def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` of segments, with their content flags."""
+    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` of segments, with the columns of
+    `reviews.METADATA`, and their content flags if there are any."""
     tables = {}
-    columns = [*schema(HF_SHARDS).names(), *(c for c in (CONTENT_FLAGS_COLUMN,) if c in rows.columns)]
+    columns = [*schema(METADATA).names(), *(c for c in (CONTENT_FLAGS_COLUMN,) if c in rows.columns)]
     with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
     for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
         tables[f"metadata/{language}/{batch}.parquet"] = found.select(columns)

@@ -22,15 +22,17 @@ from podcast_assets.shards.sealing import EPISODE_GRAIN, GRAINS, SEGMENT_GRAIN, 
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store.commits import CommittedTable, commit
+from podcast_assets.store.review_tables import TRANSCRIPTS as REVIEWED_TRANSCRIPTS
+from podcast_assets.store.review_tables import decisions_key, reviewed_key
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, make_table
-from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
+from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES, REVIEW_DECISIONS, REVIEWED_SEGMENTS
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.statistics_table import forget_batches
 from podcast_assets.store.store import DamagedTable, Store, sealed_key, table_key
 
 log = logging.getLogger(__name__)
 
-PER_EPISODE = ("diarization", "transcripts", "references", "overrides")
+PER_EPISODE = ("diarization", "transcripts", "references", "overrides", REVIEWED_TRANSCRIPTS)
 """Folders with `<batch>/<episode_id>.<suffix>`."""
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
@@ -84,6 +86,8 @@ def purge_batch(
         purged.remove(store, key)
     ours = pl.col("episode_id").is_in(list(episodes))
     _filter_table(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
+    for key, columns in ((reviewed_key(batch), REVIEWED_SEGMENTS), (decisions_key(batch), REVIEW_DECISIONS)):
+        _filter_table(store, key, columns, ~ours, purged)
     _filter_table(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
     if not purged.dry:
         forget_batches(store, [batch])

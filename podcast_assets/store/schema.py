@@ -319,7 +319,7 @@ ASSETS: dict[str, Columns] = {
     "hf_shards": HF_SHARDS,
 }
 
-TEXT_COLUMNS = frozenset({"text", "text_punctuated", "title"})
+TEXT_COLUMNS = frozenset({"text", "text_punctuated", "text_reviewed", "title"})
 """Columns that hold what people said, or a title, and are shown nowhere but in tables, transcripts and shards."""
 
 TABLES = ASSETS | {

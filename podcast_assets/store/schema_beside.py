@@ -211,3 +211,71 @@ OVERRIDES: Columns = {
     "at": (pl.Datetime("us", "UTC"), "when it was chosen"),
 }
 """Override records, one per episode that people want processed in another way than their metadata and the settings say."""
+
+
+REVIEWED: Columns = {
+    "reviewed": (pl.Boolean, "whether people decided its text or a label of it (docs/guides/review.md)"),
+    "review_standing": (
+        pl.String,
+        "how sure the decisions are, the weakest of them: adjudicated, agreed (two independent reviewers), single or disputed; "
+        "null if it was not reviewed",
+    ),
+    "text_reviewed": (pl.String, "text as reviewers left it, changed or not; null if they did not decide on it"),
+    "review_labels": (
+        pl.List(pl.String),
+        "labels of moderation policies that reviewers found to apply, policy/label; null if none was decided",
+    ),
+    "speaker_reviewed": (
+        pl.String,
+        "speaker label that reviewers assigned, valid within the episode; null if they changed nothing",
+    ),
+    "speaker_name": (pl.String, "name that reviewers gave the speaker; null if they gave none"),
+    "review_flags": (
+        pl.List(pl.String),
+        "split: reviewers heard two speakers; joined: it continues in the next segment; null if neither",
+    ),
+}
+"""What reviewers decided of a segment. Rules of a quality policy may use these columns: they apply when the dataset is released."""
+
+REVIEWED_SEGMENTS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "segment_id": (pl.String, "id of the segment"),
+    **REVIEWED,
+    "words_reviewed": (
+        pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64})),
+        "words of the reviewed text, with times in the episode in seconds; null for a time that is unknown",
+    ),
+    "split_at": (pl.Float64, "where reviewers split it, s in the episode"),
+    "split_speakers": (pl.List(pl.String), "speaker labels before and after the split"),
+    "reviewers": (pl.Int32, "number of people whose decisions count"),
+    "decided_at": (pl.Datetime("us", "UTC"), "time of the last decision that counts"),
+}
+"""What holds of each segment that people decided something of, one table per batch; not an asset of the batch."""
+
+REVIEW_DECISIONS: Columns = {
+    "decision_id": (pl.String, "UUID of the decision"),
+    "item_kind": (pl.String, "segment, window or failure"),
+    "episode_id": (pl.String, "stable id of the episode"),
+    "item_id": (pl.String, "segment_id, episode_id/policy/window, or stage/episode_id"),
+    "action": (
+        pl.String,
+        "label, text, rename_speaker, reassign, split, join, takedown, retry, discard, skip or undo",
+    ),
+    "value": (pl.String, "what was decided, JSON; null where it needs no value, or the episode was taken down"),
+    "previous": (pl.String, "what held before, JSON"),
+    "shown": (pl.String, "what the reviewer saw, JSON"),
+    "queue": (pl.String, "queue that the item came from"),
+    "policy": (pl.String, "moderation policy"),
+    "policy_version": (pl.String, "its version"),
+    "policy_hash": (pl.String, "SHA-256 of its file"),
+    "confidence": (pl.Float64, "how sure the reviewer was, 0 to 1"),
+    "note": (pl.String, "the reviewer's note"),
+    "seconds": (pl.Float64, "how long the reviewer looked at it, s"),
+    "look": (pl.Int32, "1; 2: the second, blind reviewer; 3: the adjudicator"),
+    "undoes": (pl.String, "UUID of the decision that this one undoes"),
+    "decided_by": (pl.String, "name of the reviewer"),
+    "role": (pl.String, "role of the reviewer at that time"),
+    "session": (pl.String, "groups what was decided in one login"),
+    "decided_at": (pl.Datetime("us", "UTC"), "when it was decided"),
+}
+"""Every decision about a batch, in order; append-only, except that a takedown empties texts. One table per batch."""

@@ -153,7 +153,7 @@ def test_a_rebuild_gives_the_same_rows_and_keeps_decisions(empty_database: Engin
     load_batches(empty_database, store, words=True)
     assert everything(empty_database) == expected
     with empty_database.begin() as connection:
-        connection.execute(insert(DECISIONS).values(episode_id="first-one", decision="confirmed", decided_by="me"))
+        connection.execute(insert(DECISIONS).values(episode_id="first-one", action="label", decided_by="me"))
         # what should not be there, and what is missing
         connection.execute(SEGMENTS.update().values(text="something else"))
         connection.execute(SCORES.delete())
@@ -161,7 +161,7 @@ def test_a_rebuild_gives_the_same_rows_and_keeps_decisions(empty_database: Engin
     forget_versions(empty_database)
     load_batches(empty_database, store, words=True)
     found = everything(empty_database)
-    assert [row["decision"] for row in found[DECISIONS.name]] == ["confirmed"]
+    assert [row["action"] for row in found[DECISIONS.name]] == ["label"]
     assert {name: rows for name, rows in found.items() if name != DECISIONS.name} == {
         name: rows for name, rows in expected.items() if name != DECISIONS.name
     }
@@ -236,7 +236,7 @@ def test_a_batch_that_the_database_refuses_does_not_prevent_the_others(catalog: 
 
 
 def test_what_people_said_is_marked_as_kept() -> None:
-    assert [table.name for table in kept_tables()] == ["decisions"]
+    assert [table.name for table in kept_tables()] == ["audit", "decisions", "samples", "tokens", "users"]
     assert not BATCHES.info.get("kept")
 
 

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import DBAPIError
 
 from podcast_assets.catalog.migrate import Migration, check_version, latest_version, migrate, prepare
-from podcast_assets.catalog.tables import METADATA, SCHEMA
+from podcast_assets.catalog.tables import DECISIONS, METADATA, SCHEMA
 from podcast_assets.common.errors import Misconfigured
 
 
@@ -63,6 +64,59 @@ def test_only_the_embedded_server_is_migrated_unasked(empty_database: Engine) ->
         prepare(empty_database, embedded=False)
     prepare(empty_database, embedded=True)
     prepare(empty_database, embedded=False)
+
+
+def test_decisions_are_added_and_never_changed(catalog: Engine) -> None:
+    with catalog.begin() as connection:
+        connection.execute(
+            insert(DECISIONS).values(episode_id="e", action="text", value={"text": "what"}, note="n", decided_by="me")
+        )
+    refused = (
+        "DELETE FROM {}",
+        "TRUNCATE {}",
+        "UPDATE {} SET decided_by = 'somebody else'",
+        'UPDATE {} SET value = \'{{"text": "other"}}\'',
+        "UPDATE {} SET note = 'other'",
+        "UPDATE {} SET note = NULL, action = 'label'",
+    )
+    for statement in refused:
+        with catalog.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+            connection.execute(text(statement.format(f"{SCHEMA}.decisions")))
+    with catalog.begin() as connection:  # what a takedown does, and an export
+        connection.execute(text(f"UPDATE {SCHEMA}.decisions SET value = NULL, note = NULL, reported_at = now()"))
+    with catalog.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text(f"UPDATE {SCHEMA}.decisions SET reported_at = NULL"))
+
+
+def test_roles_read_and_write_what_their_names_say(catalog: Engine) -> None:
+    rights = {
+        "reader": {"segments": "SELECT", "decisions": "SELECT", "users": "", "tokens": "", "leases": "SELECT"},
+        "reviewer": {"segments": "SELECT", "decisions": "SELECT INSERT", "users": "", "sessions": "", "audit": ""},
+        "loader": {
+            "segments": "SELECT INSERT UPDATE DELETE",
+            "decisions": "SELECT",
+            "users": "",
+            "samples": "SELECT DELETE",
+        },
+        "page": {
+            "segments": "SELECT",
+            "decisions": "SELECT INSERT",
+            "users": "SELECT INSERT UPDATE DELETE",
+            "leases": "SELECT INSERT UPDATE DELETE",
+            "audit": "SELECT INSERT",
+        },
+    }
+    with catalog.connect() as connection:
+        for role, tables in rights.items():
+            for table, expected in tables.items():
+                query = text("SELECT has_table_privilege(:role, :table, :right)")
+                given = {"role": f"{SCHEMA}_{role}", "table": f"{SCHEMA}.{table}"}
+                found = [
+                    r
+                    for r in ("SELECT", "INSERT", "UPDATE", "DELETE")
+                    if connection.scalar(query, given | {"right": r})
+                ]
+                assert " ".join(found) == expected, (role, table)
 
 
 def test_a_server_that_refuses_pgvector_gets_everything_else(

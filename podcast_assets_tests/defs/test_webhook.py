@@ -12,19 +12,21 @@ import standardwebhooks
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs import webhook
-from podcast_assets.defs.webhook import (
+from podcast_assets.common.webhook_signing import (
     ID,
-    SIGNATURE,
     STANDARD_SIGNATURE,
     TIMESTAMP,
+    standard_headers,
+    standard_secret,
+)
+from podcast_assets.defs.webhook import (
+    SIGNATURE,
     TRIES,
     DeliveryFailed,
     Webhook,
     is_authentic,
     send,
     signature,
-    standard_headers,
-    standard_secret,
 )
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.servers.receiver import HANG, Receiver, receiver

@@ -33,7 +33,9 @@ KEPT = {
 }
 """Place in the store, as a pattern → what its secrets are part of. These have to be kept so that things work."""
 
-SECRET_SETTINGS = {"embeddings_api_key", "moderation_api_key", "webhook_secret", "webhook_url", "catalog_url"}
+SECRET_SETTINGS = {
+    "embeddings_api_key", "moderation_api_key", "webhook_secret", "webhook_url", "catalog_url", "review_key",
+}  # fmt: skip
 REFUSED = {"store", "moderation_url", "release_folder", "ray_address", "embeddings_url"}
 """Settings that take URLs, and none with a secret."""
 
@@ -98,6 +100,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
         "embeddings_api_key": marks.new("API key of the embeddings"),
         "catalog_url": marks.url("the catalog", "postgresql", f"{nobody}/catalog"),
         "moderation_api_key": marks.new("key of the served model"),
+        "review_key": marks.new("key of the review page") + "0" * 32,
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {
         "HF_TOKEN": marks.new("token of the Hub", "hf_"),

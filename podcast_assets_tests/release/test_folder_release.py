@@ -15,9 +15,10 @@ from podcast_assets.release.assemble import DamagedShard
 from podcast_assets.release.options import ReleaseOptions
 from podcast_assets.release.published import parse_shard_list
 from podcast_assets.release.release import ReleaseResult, preview, release
+from podcast_assets.release.reviews import METADATA
 from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
-from podcast_assets.store.schema import HF_SHARDS, schema
+from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 from podcast_assets.store.store import Store
 from podcast_assets_tests.release.sealed_store import LICENSE, change, seal
@@ -67,7 +68,7 @@ def assert_consistent(folder: Path) -> None:
             assert hashlib.sha256(data[offset : offset + size]).hexdigest() == sha256
         for key, offset, size in rows.select("segment_id", "json_offset", "json_size").iter_rows():
             assert json.loads(data[offset : offset + size])["id"] == key
-    assert metadata.schema == schema(HF_SHARDS)
+    assert metadata.schema == schema(METADATA)
     episodes = pl.concat(pl.read_parquet(p) for p in sorted(folder.glob("episodes/*.parquet")))
     assert episodes.schema == schema(RELEASED_EPISODES)
     assert set(episodes["episode_id"]) == set(metadata["episode_id"])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -15,7 +15,18 @@ from podcast_assets.catalog.loading.rows import make_rows
 from podcast_assets.catalog.loading.source import SourceTables, TakedownReader, Takedowns, list_versions, read_source
 from podcast_assets.catalog.migrate import check_version
 from podcast_assets.catalog.search.load import add_phrases
-from podcast_assets.catalog.tables import BATCHES, DECISIONS, EPISODES, SCHEMA, SEGMENTS, TAKEDOWNS
+from podcast_assets.catalog.tables import (
+    BATCHES,
+    DECISIONS,
+    EPISODES,
+    LEASES,
+    QUEUE_ITEMS,
+    SAMPLES,
+    SCHEMA,
+    SEGMENTS,
+    TAKEDOWNS,
+    quoting_columns,
+)
 from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.store.store import Store
 
@@ -246,9 +257,15 @@ def _empty_decisions(connection: Connection, batch: str, episodes: Collection[st
     """Remove what reviewers wrote about episodes that were taken down, because it quotes them. Who decided what stays."""
     if not episodes:
         return
-    quoting = (DECISIONS.c.note.is_not(None)) | (DECISIONS.c.corrected_text.is_not(None))
     ours = DECISIONS.c.episode_id.in_(list(episodes)) & ((DECISIONS.c.batch == batch) | DECISIONS.c.batch.is_(None))
-    connection.execute(update(DECISIONS).where(ours & quoting).values(note=None, corrected_text=None))
+    for columns, which in (
+        (quoting_columns("label"), DECISIONS.c.action == "label"),
+        (quoting_columns("text"), DECISIONS.c.action != "label"),
+    ):
+        filled = or_(*(DECISIONS.c[name].is_not(None) for name in columns))
+        connection.execute(update(DECISIONS).where(ours & which & filled).values(dict.fromkeys(columns)))
+    for table in (QUEUE_ITEMS, LEASES, SAMPLES):
+        connection.execute(delete(table).where((table.c.batch == batch) & table.c.episode_id.in_(list(episodes))))
 
 
 def _analyze(engine: Engine) -> None:

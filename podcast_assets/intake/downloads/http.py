@@ -1,4 +1,4 @@
-"""HTTP GET of untrusted URLs: checked addresses, verified certificates, followed redirects, bounded time.
+"""Requests to untrusted URLs: checked addresses, verified certificates, followed redirects, bounded time.
 
 urllib3 is used without its pool manager: a custom connection class makes sure that the address that was checked is the one that is
 connected to, while the certificate is verified for the host's name. Proxies of the environment are ignored, because a proxy would
@@ -250,8 +250,28 @@ class HttpClient:
             current = target
         raise BadInput(f"{redact_url(url)}: more than {REDIRECTS} redirects")
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], budget: TimeBudget) -> int:
+        """Post to a URL, and return the status of the answer, whose body is not read. Redirects are not followed.
+
+        Raises:
+            BadInput: the URL is invalid, or leads to an address that is not public.
+            Transient: the server does not answer in time.
+        """
+        target = parse_url(url)
+        with self.hosts.visit(target.host), budget.spending() as deadline, _translate_errors(target.url, deadline):
+            pool, response = self._request(target, target.login, headers, deadline, "POST", body)
+            response.close()
+            pool.close()
+            return response.status
+
     def _request(
-        self, url: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
+        self,
+        url: ParsedUrl,
+        login: str | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        method: str = "GET",
+        body: bytes | None = None,
     ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
         resolver = self.resolver
         addresses = (resolver if url.host in self.allowed else _public_resolver(resolver))(url.host, url.port)
@@ -264,8 +284,9 @@ class HttpClient:
         if login:
             all_headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         response = pool.urlopen(
-            "GET",
+            method,
             url.path,
+            body=body,
             headers=all_headers,
             redirect=False,
             retries=False,

@@ -26,6 +26,8 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.quality.policies.evidence import EVIDENCE, evidence_types
 from podcast_assets.quality.policies.rules import Rule
+from podcast_assets.store.schema import schema
+from podcast_assets.store.schema_beside import REVIEWED
 
 __all__ = ["Policy", "Rule", "apply_policy", "load_policy", "policy_names"]
 
@@ -78,16 +80,29 @@ class Policy(BaseModel):
         return {column: limits for column, limits in found.items() if limits}
 
     def active_rules(self, columns: Iterable[str]) -> list[Rule]:
-        """Return the rules that apply: all but optional ones on missing columns."""
+        """Return the rules that apply: all but those on missing columns that are optional or of what people reviewed."""
         known = set(columns)
-        return [rule for rule in self.rules if not rule.optional or known.issuperset(rule.columns)]
+        return [
+            rule
+            for rule in self.rules
+            if not (rule.optional or not REVIEWED.keys().isdisjoint(rule.columns)) or known.issuperset(rule.columns)
+        ]
+
+    def on_reviews(self) -> "Policy":
+        """Return the policy with its rules on what people reviewed only."""
+        return self.model_copy(
+            update={"rules": tuple(r for r in self.rules if not REVIEWED.keys().isdisjoint(r.columns))}
+        )
 
     def notes(self, columns: Iterable[str]) -> list[str]:
-        """Return one line for each optional rule that is inactive because its column is missing."""
+        """Return one line for each rule that is inactive because its column is missing."""
         known = list(columns)
         active = self.active_rules(known)
+        on_reviews = self.on_reviews().rules
         return [
-            f"rule {rule.reason!r} is inactive: there is no column "
+            f"rule {rule.reason!r} applies to releases, because it is about what people reviewed"
+            if rule in on_reviews
+            else f"rule {rule.reason!r} is inactive: there is no column "
             f"{_names_with_hints([c for c in rule.columns if c not in known], known)}"
             for rule in self.rules
             if rule not in active
@@ -190,7 +205,8 @@ def load_policy(name: str | Path) -> Policy:
         raise Misconfigured(
             f"the policy {name} is not valid: {_describe_validation_error(error.errors()[0])}"
         ) from None
-    policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
+    scores = dict.fromkeys(policy.scores, pl.Float64())
+    policy.check(pl.Schema({**evidence_types(), **schema(REVIEWED), **scores}))
     if (
         str(name).endswith(".toml")
         and policy.name in policy_names()

@@ -23,7 +23,7 @@ class DatasetFacts:
     repo: str | None
     """`owner/name` on the Hub; None for a folder."""
     metadata: pl.DataFrame
-    """One row per released segment: columns of HF_SHARDS, where `shard` and `audio_offset` refer to the published shard, and
+    """One row per released segment: columns of `reviews.METADATA`, where `shard` and `audio_offset` refer to the published shard, and
     `content_flags` where moderation policies judged any batch."""
     episodes: pl.DataFrame
     """One row per released episode: `episode_id`, and, if known, title, podcast, podcast_id, source, license,
@@ -39,6 +39,8 @@ class DatasetFacts:
     """Name and version of the policy that evaluated the segments."""
     not_released: pl.DataFrame
     """Columns of NOT_RELEASED."""
+    review_report: Mapping[str, Any] | None = None
+    """Measured error rates and agreement, as `store.review_tables.read_report` returns them."""
     gated: bool = False
     """Whether readers must request access."""
 

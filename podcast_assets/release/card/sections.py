@@ -11,7 +11,7 @@ from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.header import SPLITS, sorted_unique
 from podcast_assets.release.content_flags import COLUMN, COLUMN_DESCRIPTION, flag_statistics
 from podcast_assets.release.published import EPISODES, SEGMENTS
-from podcast_assets.store.schema import HF_SHARDS
+from podcast_assets.release.reviews import METADATA, describe_reviews
 from podcast_assets.transcripts.pages import escape_markdown
 
 MAX_PODCASTS = 40
@@ -129,7 +129,7 @@ def columns(facts: DatasetFacts) -> str:
         "shard": "path of the tar in this dataset",
         "license": "licence of the episode, as in the table of episodes",
     }
-    rows = [(code(name), overrides.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    rows = [(code(name), overrides.get(name, what)) for name, (_, what) in METADATA.items()]
     if COLUMN in facts.metadata.columns:
         rows.append((code(COLUMN), COLUMN_DESCRIPTION))
     return _render_table(("column", "description"), rows, left=2)
@@ -168,6 +168,11 @@ def _summarize_engine(made_with: object) -> "tuple[str, Code, str]":
     packages = made.get("packages")
     named = packages.items() if isinstance(packages, Mapping) else ()
     return str(made.get("version") or ""), code(", ".join(models)), ", ".join(f"{n} {v}" for n, v in named)
+
+
+def reviews(facts: DatasetFacts) -> str:
+    """Section on what people reviewed, and on the error rate that they measured; empty if nothing was reviewed."""
+    return describe_reviews(facts.metadata, facts.review_report)
 
 
 def not_released(facts: DatasetFacts) -> str:

@@ -31,6 +31,7 @@ def render_readme(facts: DatasetFacts, captions: Mapping[str, str]) -> str:
         (title(facts), sections.summary(facts)),
         ("Contents", f"{sections.contents(facts)}\n{sections.scores(facts)}\n{images}\n"),
         ("Content flags", sections.content_flags(facts)),
+        ("Reviewed by people", sections.reviews(facts)),
         ("Loading", loading.loading_examples(facts)),
         ("Caveats", loading.loading_caveats(facts)),
         ("Metadata columns", sections.columns(facts)),

@@ -13,13 +13,14 @@ from podcast_assets.common.errors import first_line
 from podcast_assets.common.memory_limit import limited_memory
 from podcast_assets.intake.table_limits import check_footer
 from podcast_assets.release.readers.published_dataset import PublishedDataset
-from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, schema
+from podcast_assets.release.reviews import METADATA
+from podcast_assets.store.schema import EPISODE_SHARDS, schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TYPES = {**schema(EPISODE_SHARDS), **schema(RELEASED_EPISODES), **schema(HF_SHARDS)}
+_TYPES = {**schema(EPISODE_SHARDS), **schema(RELEASED_EPISODES), **schema(METADATA)}
 """Column → its type, in the tables of either grain."""
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 _MEMORY = 4 << 30
