@@ -116,9 +116,7 @@ class _Release:
         assembled: dict[tuple[Part, ...], AssembledShard],
     ) -> None:
         self.store, self.target, self.options, self.assembled = store, target, options, assembled
-        self.holdings: Holdings = read_holdings(
-            store, options.publish, options.licenses, options.review_policy()
-        )
+        self.holdings: Holdings = read_holdings(store, options.publish, options.licenses, options.review_policy())
         self.head: PublishedHead = target.head()
         self.before = parse_shard_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.holdings.wanted()

@@ -96,4 +96,3 @@ def _describe_kappa(row: Mapping[str, Any]) -> str:
 def _hours(seconds: float) -> str:
     hours = seconds / 3600
     return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.1f} minutes"
-

@@ -78,9 +78,7 @@ def _split(row: Mapping[str, Any], at: float, speakers: Sequence[str | None]) ->
     for word in row.get("words") or ():
         later = bool(after) if word["start"] is None else word["start"] >= at
         (after if later else before).append(word)
-    texts = (
-        [" ".join(str(w["word"]).strip() for w in part) for part in (before, after)] if after else [row["text"], ""]
-    )
+    texts = [" ".join(str(w["word"]).strip() for w in part) for part in (before, after)] if after else [row["text"], ""]
     return [
         {**row, "end": at, "text": texts[0], "words": before, "speaker": speakers[0]},
         {**row, "start": at, "text": texts[1], "words": after, "speaker": speakers[1]},

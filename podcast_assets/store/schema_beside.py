@@ -242,9 +242,7 @@ REVIEWED_SEGMENTS: Columns = {
     "segment_id": (pl.String, "id of the segment"),
     **REVIEWED,
     "words_reviewed": (
-        pl.List(
-            pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64})
-        ),
+        pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64})),
         "words of the reviewed text, with times in the episode in seconds; null for a time that is unknown",
     ),
     "split_at": (pl.Float64, "where reviewers split it, s in the episode"),

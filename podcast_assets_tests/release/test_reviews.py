@@ -114,7 +114,9 @@ def test_rules_on_reviews_wait_for_the_release_and_are_checked_when_loaded(tmp_p
     file.write_text(POLICY)
     policy = load_policy(file)
     assert [rule.reason for rule in policy.active_rules(["duration"])] == ["short"]
-    assert policy.notes(["duration"]) == ["rule 'hate speech, people say' applies to releases, because it is about what people reviewed"]
+    assert policy.notes(["duration"]) == [
+        "rule 'hate speech, people say' applies to releases, because it is about what people reviewed"
+    ]
     file.write_text(POLICY.replace("review_labels", "reviewed_labels"))
     with pytest.raises(Misconfigured, match="did you mean review"):
         load_policy(file)

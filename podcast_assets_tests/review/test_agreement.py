@@ -57,7 +57,14 @@ def test_what_cannot_be_measured_has_no_value() -> None:
 
 def test_each_pair_has_a_kappa_on_its_common_items() -> None:
     found = label_agreement("value", ratings_of(KRIPPENDORFF_2011))
-    assert [pair.raters for pair in found.pairs] == [("A", "B"), ("A", "C"), ("A", "D"), ("B", "C"), ("B", "D"), ("C", "D")]
+    assert [pair.raters for pair in found.pairs] == [
+        ("A", "B"),
+        ("A", "C"),
+        ("A", "D"),
+        ("B", "C"),
+        ("B", "D"),
+        ("C", "D"),
+    ]
     assert {pair.raters: pair.agreement.items for pair in found.pairs}["A", "C"] == 8
 
 

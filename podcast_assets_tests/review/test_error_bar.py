@@ -57,7 +57,9 @@ def test_a_sample_is_drawn_from_every_stratum_and_stands_for_all() -> None:
     assert sample["seconds"].sum() == pytest.approx(7200, rel=0.1)
     assert sample["weight"].sum() == pytest.approx(whole.height)
     assert sample["stratum"].n_unique() == 8 * 3
-    assert sample.equals(draw_sample(whole.sample(fraction=1.0, shuffle=True, seed=1), 7200, "first")), "order is nothing"
+    assert sample.equals(draw_sample(whole.sample(fraction=1.0, shuffle=True, seed=1), 7200, "first")), (
+        "order is nothing"
+    )
     assert set(sample["item_id"]) != set(draw_sample(whole, 7200, "second")["item_id"])
 
 
@@ -66,7 +68,9 @@ def test_small_podcasts_and_languages_are_sampled_together() -> None:
     rare = whole.head(30).with_columns(
         podcast=pl.Series([f"rare/{n}" for n in range(30)]), segment_id=pl.Series([f"r{n}" for n in range(30)])
     )
-    alone = whole.head(1).with_columns(language=pl.lit("fr"), segment_id=pl.lit("alone"), score=pl.lit(None, pl.Float64))
+    alone = whole.head(1).with_columns(
+        language=pl.lit("fr"), segment_id=pl.lit("alone"), score=pl.lit(None, pl.Float64)
+    )
     everything = pl.concat([whole, rare, alone])
     sample = draw_sample(everything, float(everything["duration"].sum()) / 20, "first")
     assert sample["weight"].sum() == pytest.approx(everything.height)

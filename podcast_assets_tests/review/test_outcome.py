@@ -42,7 +42,10 @@ def rows(*decisions: Effective, names: Any = ()) -> dict[str, dict[str, Any]]:
 
 
 def test_a_corrected_text_holds_with_its_words_and_the_weakest_standing() -> None:
-    words = [{"word": "Good", "start": 0.0, "end": 0.9, "probability": 0.9}, {"word": "morning.", "start": 1.0, "end": 1.9}]
+    words = [
+        {"word": "Good", "start": 0.0, "end": 0.9, "probability": 0.9},
+        {"word": "morning.", "start": 1.0, "end": 1.9},
+    ]
     found = rows(
         decided("text", "s0", {"text": "Good morning.", "words": words}, standing="agreed", reviewers=("ada", "ben")),
         decided("label", "e/harmful/0", False, policy="harmful", label="hate_speech", standing="single", hour=2),
@@ -68,7 +71,7 @@ def test_a_segment_has_a_label_if_any_of_its_windows_has_it() -> None:
 
 def test_names_follow_segments_that_were_reassigned_and_the_newest_name_counts() -> None:
     found = rows(
-        decided("reassign", "s1", {"segments": ["s1"], "speaker": "A"}),
+        decided("reassign", "s1", "A"),
         decided("rename_speaker", "s0", {"scope": "episode", "speaker": "A", "name": "Adah"}),
         decided("rename_speaker", "s2", {"scope": "episode", "speaker": "A", "name": "Ada"}, hour=1),
         names=[SpeakerName("e", "A", "of the podcast", MORNING), SpeakerName("e", "B", "Ben", MORNING)],

@@ -90,7 +90,9 @@ class Policy(BaseModel):
 
     def on_reviews(self) -> "Policy":
         """Return the policy with its rules on what people reviewed only."""
-        return self.model_copy(update={"rules": tuple(r for r in self.rules if not REVIEWED.keys().isdisjoint(r.columns))})
+        return self.model_copy(
+            update={"rules": tuple(r for r in self.rules if not REVIEWED.keys().isdisjoint(r.columns))}
+        )
 
     def notes(self, columns: Iterable[str]) -> list[str]:
         """Return one line for each rule that is inactive because its column is missing."""

@@ -13,7 +13,8 @@ from podcast_assets.common.errors import first_line
 from podcast_assets.common.memory_limit import limited_memory
 from podcast_assets.intake.table_limits import check_footer
 from podcast_assets.release.readers.published_dataset import PublishedDataset
-from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, schema
+from podcast_assets.release.reviews import METADATA
+from podcast_assets.store.schema import EPISODE_SHARDS, schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 
 if TYPE_CHECKING:
