@@ -3,84 +3,32 @@
 import datetime
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, func, insert, select
 
-from podcast_assets.review.accounts import User
+from podcast_assets.catalog.tables import DECISIONS
+from podcast_assets.review import settling
+from podcast_assets.review.errors import BadDecision, LeaseLost, NotAllowed
+from podcast_assets.review.facts import lock_item, read_facts, read_item_decisions
+from podcast_assets.review.lease_rows import leased_from, other_holder, put_lease, remove_lease
+from podcast_assets.review.queue_rows import queued_looks, update_item
+from podcast_assets.review.records import FINISHING as FINISHING
+from podcast_assets.review.records import Action as Action
+from podcast_assets.review.records import Decision as Decision
+from podcast_assets.review.records import Effective as Effective
+from podcast_assets.review.records import Standing as Standing
+from podcast_assets.review.records import make_decision
 from podcast_assets.review.refs import ItemRef
+from podcast_assets.review.roles import Role, User
+from podcast_assets.review.values import MAX_NOTE, check_value, clean_text, storable
 
-Action = Literal[
-    "label", "text", "rename_speaker", "reassign", "split", "join", "takedown", "retry", "discard", "skip", "undo"
-]
-
-FINISHING: frozenset[Action] = frozenset(("label", "text", "takedown", "retry", "discard", "skip"))
-"""Actions that end the user's look at an item. After the others he goes on with it."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A row of `decisions`.
-
-    `value` by action:
-
-    - `label` (of a window): label's slug → true or false, for every label of the policy;
-    - `text` (of a segment): {"text": the text, "words": [{"word", "start", "end", "probability"}]}, seconds on the episode's clock;
-    - `rename_speaker`: {"scope": "episode" or "podcast", "speaker": label in the episode, "name": the name or null}; for a podcast,
-      also "podcast" (`podcasts.podcast`);
-    - `reassign`: {"segments": segment ids, "speaker": label};
-    - `split` (of a segment): {"word": index of the first word of the second part, "at": seconds, "speakers": [label, label]};
-    - `join` (of a segment): {"with": id of the segment after it};
-    - `takedown`: {"scope": "episode" or "podcast", "reason": why}: a request, which the takedown carries out;
-    - `retry`, `discard` (of a failure), `skip`, `undo`: none.
-    """
-
-    decision_id: uuid.UUID
-    ref: ItemRef
-    action: Action
-    value: Any
-    previous: Any
-    """What held before, in the form of `value`."""
-    shown: Any
-    queue: str | None
-    policy: str | None
-    policy_version: str | None
-    policy_hash: str | None
-    confidence: float | None
-    note: str | None
-    seconds: float | None
-    look: int
-    undoes: uuid.UUID | None
-    user_id: uuid.UUID | None
-    decided_by: str
-    role: str | None
-    session: str | None
-    decided_at: datetime.datetime
-    reported_at: datetime.datetime | None = None
-
-
-Standing = Literal["adjudicated", "agreed", "single", "disputed"]
-
-
-@dataclass(frozen=True)
-class Effective:
-    """What holds of an item, for one action; of a label of a policy, for one label.
-
-    Of several decisions of one user the newest counts, and what was undone does not. An adjudication takes precedence; then two who
-    agree; then the only one, or the newest of two who disagree, which is marked as disputed.
-    """
-
-    ref: ItemRef
-    action: Action
-    policy: str | None
-    label: str | None
-    value: Any
-    standing: Standing
-    decisions: tuple[uuid.UUID, ...]
-    """The decisions that it follows from, the newest last."""
-    reviewers: tuple[str, ...]
-    decided_at: datetime.datetime
+_ROLES: Mapping[Action, Role] = {"takedown": "adjudicator", "retry": "adjudicator", "discard": "adjudicator"}
+"""Action → the role that it needs; the others need that of a reviewer."""
+_UNDO = datetime.timedelta(days=1)
+_PORTION = 2_000
+_LONGEST_LOOK = 4 * 3600.0
+"""Seconds; who comes back to a page after that was not looking."""
 
 
 def decide(
@@ -108,13 +56,13 @@ def decide(
         ref: the item.
         action: what is decided; `undo` has a function of its own.
         value: see `Decision`.
-        queue: queue that the item came from.
+        queue: queue that the item came from; the lease's if it is None.
         shown: `Item.shown()` of what the user saw.
         confidence: how sure the user is, 0 to 1.
         note: the user's note.
         seconds: how long the user looked at it.
         session: `Session.session_id`.
-        token: id chosen by the caller, so that the same request twice makes one decision.
+        token: id chosen by the caller, so that the same request twice makes one decision: it becomes the decision's id.
 
     Raises:
         BadDecision: the value is not one for this action and item.
@@ -122,7 +70,51 @@ def decide(
         LeaseLost: somebody else has the item, or decided it meanwhile.
         NotAllowed: the user's role does not allow it.
     """
-    raise NotImplementedError
+    if not user.may(_ROLES.get(action, "reviewer")) or user.disabled:
+        raise NotAllowed(f"Only an {_ROLES.get(action, 'reviewer')} may do this.")
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise BadDecision("the confidence is a number from 0 to 1")
+    if note is not None and len(note) > MAX_NOTE:
+        raise BadDecision(f"a note has at most {MAX_NOTE} characters")
+    with engine.begin() as connection:
+        lock_item(connection, ref)
+        if token is not None and (known := _by_id(connection, token)) is not None:
+            if (known.user_id, known.ref, known.action) != (user.user_id, ref, action):
+                raise BadDecision("this request was made for something else")
+            return known
+        facts = read_facts(connection, ref)
+        standing = settling.standing_decisions(read_item_decisions(connection, ref))
+        look = _choose_look(connection, user, ref, action, standing)
+        kept, previous = check_value(connection, facts, action, value, standing)
+        row = {
+            "item_kind": ref.kind,
+            "batch": ref.batch,
+            "episode_id": ref.episode_id,
+            "item_id": ref.item_id,
+            "queue": queue or leased_from(connection, ref, look, user.user_id),
+            "action": action,
+            "policy": facts.policy,
+            "policy_version": facts.policy_version,
+            "policy_hash": facts.policy_hash,
+            "value": kept,
+            "previous": previous,
+            "shown": None if shown is None else storable(shown),
+            "confidence": confidence,
+            "note": clean_text(note).strip() or None if note else None,
+            "seconds": None if seconds is None else min(max(0.0, seconds), _LONGEST_LOOK),
+            "look": look,
+            "user_id": user.user_id,
+            "decided_by": user.name,
+            "role": user.role,
+            "session": session,
+        } | ({"decision_id": token} if token else {})
+        decision = make_decision(
+            connection.execute(insert(DECISIONS).values(row).returning(*DECISIONS.columns)).mappings().one()
+        )
+        if action in FINISHING:
+            remove_lease(connection, ref, user.user_id)
+        update_item(connection, ref, [*standing, decision])
+    return decision
 
 
 def undo(engine: Engine, user: User, session: str | None = None) -> Decision | None:
@@ -134,7 +126,40 @@ def undo(engine: Engine, user: User, session: str | None = None) -> Decision | N
     Raises:
         LeaseLost: it was adjudicated or carried out meanwhile, so that it stays.
     """
-    raise NotImplementedError
+    with engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"undo {user.user_id}", 0))))
+        newest = _newest_of(connection, user, session)
+        if newest is None:
+            return None
+        lock_item(connection, newest.ref)
+        standing = settling.standing_decisions(read_item_decisions(connection, newest.ref))
+        if any(d.look == 3 and d.user_id != user.user_id for d in standing) and newest.action in settling.JUDGING:
+            raise LeaseLost("This was adjudicated meanwhile, and stays.")
+        if newest.action in settling.ENDING and newest.reported_at is not None:
+            raise LeaseLost("This was carried out already, and stays.")
+        row = {
+            "item_kind": newest.ref.kind,
+            "batch": newest.ref.batch,
+            "episode_id": newest.ref.episode_id,
+            "item_id": newest.ref.item_id,
+            "queue": newest.queue,
+            "action": "undo",
+            "policy": newest.policy,
+            "policy_version": newest.policy_version,
+            "policy_hash": newest.policy_hash,
+            "look": newest.look,
+            "undoes": newest.decision_id,
+            "user_id": user.user_id,
+            "decided_by": user.name,
+            "role": user.role,
+            "session": session,
+        }
+        connection.execute(insert(DECISIONS).values(row))
+        remaining = [d for d in standing if d.decision_id != newest.decision_id]
+        look = update_item(connection, newest.ref, remaining)
+        if newest.action in FINISHING and look is not None and newest.queue is not None:
+            put_lease(connection, user, newest.ref, newest.queue, look)
+    return newest
 
 
 def history(engine: Engine, ref: ItemRef, user: User | None = None) -> list[Decision]:
@@ -145,7 +170,11 @@ def history(engine: Engine, ref: ItemRef, user: User | None = None) -> list[Deci
         ref: the item.
         user: who looks at it: without the decisions of others until he has decided himself, unless he is an adjudicator.
     """
-    raise NotImplementedError
+    with engine.connect() as connection:
+        found = read_item_decisions(connection, ref)
+    if user is None or user.may("adjudicator") or settling.own_look(settling.standing_decisions(found), user.user_id):
+        return found
+    return [d for d in found if d.user_id == user.user_id]
 
 
 def read_decisions(
@@ -158,7 +187,15 @@ def read_decisions(
         since: only those that were made later.
         batch: only those about this batch.
     """
-    raise NotImplementedError
+    c = DECISIONS.c
+    query = select(DECISIONS).order_by(c.decided_at, c.decision_id)
+    if since is not None:
+        query = query.where(c.decided_at > since)
+    if batch is not None:
+        query = query.where(c.batch == batch)
+    with engine.connect().execution_options(stream_results=True, yield_per=_PORTION) as connection:
+        for row in connection.execute(query).mappings():
+            yield make_decision(row)
 
 
 def effective(
@@ -172,4 +209,63 @@ def effective(
         ref: only of this item.
         action: only of this action.
     """
-    raise NotImplementedError
+    c = DECISIONS.c
+    query = select(DECISIONS).order_by(c.decided_at, c.decision_id)
+    if batch is not None:
+        query = query.where(c.batch == batch)
+    if ref is not None:
+        query = query.where(c.batch == ref.batch, c.item_kind == ref.kind, c.item_id == ref.item_id)
+    if action is not None:
+        query = query.where(c.action.in_([action, "undo"]))
+    with engine.connect() as connection:
+        return settling.settle(make_decision(row) for row in connection.execute(query).mappings())
+
+
+def _choose_look(connection: Connection, user: User, ref: ItemRef, action: Action, standing: list[Decision]) -> int:
+    """Return the look that a decision of this user belongs to.
+
+    Raises:
+        LeaseLost: somebody else has the item, or its review is complete.
+        NotAllowed: it is to be adjudicated, and the user is not an adjudicator.
+    """
+    own = settling.own_look(standing, user.user_id)
+    looks = queued_looks(connection, ref)
+    following = settling.next_look(standing, looks)
+    if own is not None:  # a change of mind, which does not count as another reviewer's look
+        if own < 3 and any(d.look == 3 for d in standing):
+            raise LeaseLost("This was adjudicated meanwhile.")
+        return own
+    if following is None and standing and any(d.action in settling.JUDGING | settling.ENDING for d in standing):
+        if not user.may("adjudicator"):
+            raise LeaseLost("This was reviewed meanwhile; an adjudicator may change it.")
+        following = 3
+    look = following or 1
+    if look == 3 and not user.may("adjudicator"):
+        raise NotAllowed("Two reviewers disagree: only an adjudicator may decide.")
+    if (holder := other_holder(connection, ref, look, user.user_id)) is not None:
+        raise LeaseLost(f"{holder} is at work on this.")
+    if look == 2 and action in settling.JUDGING and leased_from(connection, ref, look, user.user_id) is None:
+        # otherwise he may have seen what the first one said
+        raise LeaseLost("A second look begins in its queue.")
+    return look
+
+
+def _by_id(connection: Connection, decision_id: uuid.UUID) -> Decision | None:
+    found = select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)
+    row = connection.execute(found).mappings().first()
+    return None if row is None else make_decision(row)
+
+
+def _newest_of(connection: Connection, user: User, session: str | None) -> Decision | None:
+    """The user's newest decision that can be undone; of one session, if it is given."""
+    c, undoing = DECISIONS.c, DECISIONS.alias()
+    query = select(DECISIONS).where(
+        c.user_id == user.user_id,
+        c.action != "undo",
+        c.decided_at > func.now() - _UNDO,
+        ~select(undoing.c.decision_id).where(undoing.c.undoes == c.decision_id).exists(),
+    )
+    if session is not None:
+        query = query.where(c.session == session)
+    row = connection.execute(query.order_by(c.decided_at.desc()).limit(1)).mappings().first()
+    return None if row is None else make_decision(row)
