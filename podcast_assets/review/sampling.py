@@ -1,8 +1,8 @@
 """Stratified samples of segments, from which error rates are estimated (`error_bar`).
 
 Strata are language by podcast by third of the score. Each is sampled at random without replacement and at the same rate, so that
-the sample looks like the whole and every segment stands for about as many others. A stratum with too few segments is joined to the rest
-of its language.
+the sample looks like the whole and every segment stands for about as many others. A stratum with too few segments is joined to the
+rest of its language.
 """
 
 import hashlib
