@@ -41,8 +41,8 @@ def translate_errors(settings: Settings) -> Iterator[None]:
             what = f"the catalog, {describe(settings)}, does not answer ({reason})"
             raise CatalogTrouble(f"{what}: check PODCAST_CATALOG_URL, and that the server runs") from error
         raise CatalogTrouble(
-            f"the catalog, {describe(settings)}, refuses ({reason}): batches in the store are not affected; repeat the command once "
-            "that is repaired"
+            f"the catalog, {describe(settings)}, refuses ({reason}): batches in the store are not affected; repeat the command "
+            "once that is repaired"
         ) from error
 
 

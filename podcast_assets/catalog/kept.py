@@ -55,7 +55,7 @@ def restore(engine: Engine, store: Store) -> dict[str, int]:
                     f"{store.path(KEY)} has rows of a table {name}, which this version does not know: install a later one"
                 )
             statement = insert(tables[name]).values(_typed(tables[name], row)).on_conflict_do_nothing()
-            added[name] += connection.execute(statement).rowcount
+            added[name] += len(connection.execute(statement.returning(*tables[name].primary_key.columns)).all())
     return added
 
 

@@ -152,6 +152,7 @@ def url() -> None:
     found = libpq_url(settings)
     if catalog_url(settings) is None:
         embedded_server(settings).keep(True)
+        embedded_server(settings).leave()
     click.echo(found)
 
 
@@ -160,7 +161,7 @@ def url() -> None:
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the catalog. ARGUMENTS are psql's own, such as -c "SELECT * FROM ra_queue"."""
-    from podcast_assets.catalog.connection import libpq_environment
+    from podcast_assets.catalog.connection import embedded_server, libpq_environment
     from podcast_assets.catalog.embedded.binaries import find_program
     from podcast_assets.catalog.tables import SCHEMA
 
@@ -169,7 +170,10 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     # the URL is in the environment, because every user of the machine sees the arguments of processes
     environment = {**os.environ, **libpq_environment(settings), "PGOPTIONS": options}
     environment.pop("PODCAST_CATALOG_URL", None)
-    result = subprocess.run([str(find_program("psql")), *arguments], env=environment, check=False)  # noqa: S603
+    try:
+        result = subprocess.run([str(find_program("psql")), *arguments], env=environment, check=False)  # noqa: S603
+    finally:
+        embedded_server(settings).leave()
     context.exit(result.returncode)
 
 
@@ -179,6 +183,7 @@ def start() -> None:
     server = _embedded()
     server.use()
     server.keep(True)
+    server.leave()
     print_line(f"PostgreSQL runs in {server.folder}")
 
 
@@ -202,18 +207,10 @@ def _embedded() -> "EmbeddedServer":
 
 @contextlib.contextmanager
 def _connected(settings: "Settings", *, check: bool = True) -> Iterator["Engine"]:
-    """Connect to the catalog; errors of its database become one line."""
-    from podcast_assets.catalog.connection import catalog_url, connect, translate_errors
-    from podcast_assets.catalog.migrate import prepare
+    from podcast_assets.catalog.opening import open_catalog
 
-    with translate_errors(settings):
-        engine = connect(settings)
-        try:
-            if check:
-                prepare(engine, embedded=catalog_url(settings) is None)
-            yield engine
-        finally:
-            engine.dispose()
+    with open_catalog(settings, check=check) as engine:
+        yield engine
 
 
 def _load(engine: "Engine", settings: "Settings", batches: tuple[str, ...] | None) -> "LoadResult":

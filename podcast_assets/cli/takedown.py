@@ -88,23 +88,20 @@ def _remove_from_catalog(settings: "Settings", result: "TakedownResult", *, dry_
     Raises:
         Misconfigured: the catalog cannot be reached, and still has them.
     """
-    from podcast_assets.catalog.connection import catalog_url, connect, is_in_use, translate_errors
+    from podcast_assets.catalog.connection import is_in_use
     from podcast_assets.catalog.kept import forget_texts
     from podcast_assets.catalog.loading.load import count_segments, remove_taken_down
-    from podcast_assets.catalog.migrate import prepare
+    from podcast_assets.catalog.opening import open_catalog
 
     if not is_in_use(settings):
         return
     store, places = open_store(settings), result.record["episodes"]
     try:
-        with translate_errors(settings):
-            engine = connect(settings)
-            prepare(engine, embedded=catalog_url(settings) is None)
+        with open_catalog(settings) as engine:
             if dry_run:
                 removed = count_segments(engine, places)
             else:
                 removed = remove_taken_down(engine, store, places, words=settings.catalog_words)
-            engine.dispose()
     except Misconfigured as error:
         if dry_run:
             print_line((f"the catalog was not asked: {error}", "yellow"))

@@ -13,6 +13,7 @@ from podcast_assets.common.log_lines import configure_json_logging
 from podcast_assets.common.printable_logs import level_number
 from podcast_assets.common.redacted_output import redact_output
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.catalog import catalog
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_dataset import hf_dataset
@@ -83,6 +84,7 @@ def build_definitions(
     profile = _widest_profile(settings)
     assets = [
         *(a.definition(gpu_pool(a.stages, profile) if profile else GPU_POOL) for a in _BATCH_ASSETS),
+        catalog,
         hf_dataset,
         statistics,
     ]

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets import catalog
 from podcast_assets.defs.assets.batches import OPTIONAL
 from podcast_assets.defs.dagster_internals import AssetJob
 from podcast_assets.defs.runs.tags import MAX_RUNTIME, run_tags
@@ -35,4 +36,4 @@ def batch_selection(settings: Settings) -> dg.AssetSelection:
     for asset in OPTIONAL_STAGES:
         if not enabled[asset]:
             selection -= dg.AssetSelection.tag(OPTIONAL, asset)
-    return selection
+    return selection | dg.AssetSelection.groups(catalog.GROUP) if settings.catalog_enabled else selection

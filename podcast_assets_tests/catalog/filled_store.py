@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from sqlalchemy import Engine, text
 
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table
@@ -27,6 +28,7 @@ def commit_filled_batch(
     podcast: str = "A Show",
     without: Sequence[str] = (),
     finished_at: datetime.datetime = NOW,
+    seed: str = "",
 ) -> None:
     """Commit a batch whose episodes have the ids `<batch>-<name>`.
 
@@ -39,8 +41,9 @@ def commit_filled_batch(
         podcast: title of the podcast of all.
         without: assets that are not materialized.
         finished_at: when all stages finished.
+        seed: other scores and texts for another one.
     """
-    generator = np.random.default_rng(list(batch.encode()))
+    generator = np.random.default_rng(list(f"{batch}{seed}".encode()))
     ids = [f"{batch}-{name}" for name in episodes]
     key = _segment_keys(ids, segments)
     count = key.height
@@ -80,24 +83,34 @@ def commit_filled_batch(
         ),
         "hf_shards": key.with_columns(split=pl.lit("train"), shard=pl.lit("v1/data/en/train/audio_000000.tar")),
     }  # fmt: skip
-    if "content_flags" in TABLES:
-        tables["content_flags"] = content_flags(key)
     for asset, rows in tables.items():
         if asset not in without:
             about = _provenance(batch, episodes, asset, segments, finished_at)
             commit(store, asset, batch, _fill(rows, TABLES[asset]), about, empty_table(FAILURES))
 
 
-def content_flags(key: pl.DataFrame) -> pl.DataFrame:
-    """One window per segment, of which the first of an episode is flagged."""
-    first = pl.col("segment_index") == 0
-    return key.with_columns(
-        policy=pl.lit("harmful"), policy_version=pl.lit("1"), policy_hash=pl.lit("0" * 64),
-        window=pl.col("segment_index"), segment_ids=pl.concat_list("segment_id"), label=pl.lit("hate_speech"),
-        label_name=pl.lit("Hate speech"), probability=pl.when(first).then(0.9).otherwise(0.1), threshold=pl.lit(0.5),
-        verdict=pl.when(first).then(pl.lit("flagged")).otherwise(pl.lit("clean")), engine=pl.lit("stub"), model=pl.lit("none"),
-        degraded=pl.lit(False), fingerprint=pl.lit("f" * 32),
-    )  # fmt: skip
+def flag_some_segments(engine: Engine) -> None:
+    """Give every segment of the catalog a judgment, one every 12 seconds; each hundredth is flagged.
+
+    In SQL: there are stores without a table `content_flags`.
+    """
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM podcast_catalog.content_flags"))
+        connection.execute(text(_FLAGS))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE podcast_catalog.content_flags"))
+
+
+_FLAGS = """
+INSERT INTO podcast_catalog.content_flags (
+    batch, episode_id, policy, policy_version, policy_hash, "window", start, "end", segment_ids, label, label_name, probability,
+    threshold, verdict, engine, model, degraded, judged_at
+)
+SELECT batch, episode_id, 'harmful', '1', repeat('0', 64), segment_index, start, "end", ARRAY[segment_id], 'hate_speech',
+       'Hate speech', CASE WHEN number % 100 = 0 THEN 0.9 ELSE 0.1 END, 0.5,
+       CASE WHEN number % 100 = 0 THEN 'flagged' ELSE 'clean' END, 'stub', 'none', false, now() - number * interval '12 seconds'
+FROM (SELECT *, row_number() OVER (ORDER BY batch, segment_id) AS number FROM podcast_catalog.segments) AS numbered
+"""
 
 
 def _segment_keys(ids: Sequence[str], segments: int) -> pl.DataFrame:
@@ -127,7 +140,7 @@ def _episode(batch: str, name: str, podcast: str, segments: int) -> dict[str, ob
         "podcast": podcast,
         "podcast_id": f"guid of {podcast}",
         "language": "en",
-        "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "sha256": hashlib.sha256(f"{batch}-{name}".encode()).hexdigest(),
         "bytes": 1_000_000,
         "duration": 3.0 * segments,
         "metadata": json.dumps(facts),

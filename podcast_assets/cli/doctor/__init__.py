@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from podcast_assets.cli.doctor import capacity, clip, clock, cluster, database, engines, gpu, hub, machine, places
+from podcast_assets.cli.doctor import (
+    capacity,
+    catalog,
+    clip,
+    clock,
+    cluster,
+    database,
+    engines,
+    gpu,
+    hub,
+    machine,
+    places,
+)
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
@@ -201,6 +213,7 @@ def _run_findings(settings: Settings, usable_gpus: int | None) -> list[Finding]:
         *cluster.examine(settings),
         places.dagster_home(settings),
         *database.examine(settings, capacity.gpus_to_use(settings, usable_gpus)),
+        *catalog.examine(settings),
     ]
 
 

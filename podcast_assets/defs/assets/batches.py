@@ -164,7 +164,7 @@ def _run_each(
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            with log_context(batch=batch, stage=TABLE_STAGES[asset]):
+            with log_context(batch=batch, stage=TABLE_STAGES.get(asset, asset)):
                 results[batch] = work(batch)
         except (BrokenDevice, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble):
             raise

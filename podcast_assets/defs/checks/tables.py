@@ -133,6 +133,13 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             _NO_FAILURES,
             ("read_back_equal", "The shards, read back from the store, hold what the table says.", False),
         ],
+        "catalog": [
+            (
+                "batch_loaded",
+                "The catalog has the batch as the store has it: every row, with what it belongs to.",
+                False,
+            ),
+        ],
     }.items()
 }
 """Checks by asset and name."""
