@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import click
 
@@ -74,13 +76,22 @@ def init(gpus: int, postgres: bool) -> None:
     show_default=True,
     help="Least severe messages of Dagster's webserver and daemon that are shown. Runs always write theirs.",
 )
-def dev(port: int, hosts: tuple[str, ...], log_level: str) -> None:
-    """Start the Dagster UI on this machine: the webserver and the daemon."""
+@click.option(
+    "--review-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of the review page, where the extra review is installed: that of the UI plus 1 by default; 0 starts none.",
+)
+def dev(port: int, hosts: tuple[str, ...], log_level: str, review_port: int | None) -> None:
+    """Start the Dagster UI on this machine: the webserver and the daemon; and the review page, where it is installed."""
     from podcast_assets.defs.instance import prepare_home, project_file, query_databases
     from podcast_assets.defs.local_ui import dev_command
 
     settings = load_settings()
     _require_free_port(port)
+    review = choose_review_port(port, review_port)
+    if review:
+        _require_free_port(review)
     prepare_home(settings)
     query_databases()
     workspace = str(project_file("workspace.yaml"))
@@ -92,11 +103,38 @@ def dev(port: int, hosts: tuple[str, ...], log_level: str) -> None:
     print_line(
         f"  a new batch starts by itself: put files into {settings.store}/incoming/, or `podcast-assets submit FILE…`"
     )
+    if review:
+        start_review_page(review)
     # Dagster handles SIGTERM as SIGINT, which shells ignore for a process in the background: it would ignore both
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # not `dg dev`, which takes no workspace.yaml
     command = dev_command(hosts, ["-w", workspace, "-h", "127.0.0.1", "-p", str(port), "--log-level", log_level])
     os.execvp(command[0], command)  # noqa: S606
+
+
+def choose_review_port(port: int, wanted: int | None) -> int:
+    """Port of the review page beside the UI; 0 for none.
+
+    Raises:
+        Misconfigured: it is wanted, and the extra is not installed.
+    """
+    from podcast_assets.cli.review import is_installed
+
+    if wanted == 0:
+        return 0
+    if is_installed():
+        return wanted or port + 1
+    message = "the review page needs the extra review: pip install 'podcast-assets[review]'"
+    if wanted is not None:
+        raise Misconfigured(message)
+    print_line(message)
+    return 0
+
+
+def start_review_page(port: int) -> None:
+    """Start the review page in a process of its own, which ends with this one."""
+    command = [sys.executable, "-m", "podcast_assets.cli", "review", "--port", str(port), "--login-link", "--beside-dagster"]
+    subprocess.Popen(command)  # noqa: S603
 
 
 def _require_free_port(port: int) -> None:

@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "dev": (
         "podcast_assets.cli.instance:dev",
-        "Start the Dagster UI on this machine: the webserver and the daemon.",
+        "Start the Dagster UI on this machine: the webserver and the daemon; and the review page, where it is installed.",
     ),
     "discard": (
         "podcast_assets.cli.discard:discard",
@@ -107,6 +107,10 @@ COMMANDS = {
     "retry": (
         "podcast_assets.cli.batches:retry",
         "Retry what failed in BATCHES, or in the batches of EPISODES (any name). Finished work is not repeated.",
+    ),
+    "review": (
+        "podcast_assets.cli.review:review",
+        "Serve the review page, where people listen, judge and correct, and the HTTP interface; manage its users and tokens.",
     ),
     "run": (
         "podcast_assets.cli.run:run",

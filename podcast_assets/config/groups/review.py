@@ -1,5 +1,6 @@
 """Settings of the review page."""
 
+import ipaddress
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
@@ -7,6 +8,11 @@ from pydantic import Field, SecretStr, field_validator
 from podcast_assets.config.groups.group import DEPLOYMENT, SettingsGroup
 
 MIN_KEY_LENGTH = 32
+
+
+def split_proxies(value: str | None) -> list[str]:
+    """Split a list of addresses and networks at its commas."""
+    return [proxy.strip() for proxy in (value or "").split(",") if proxy.strip()]
 
 
 class ReviewSettings(SettingsGroup):
@@ -49,6 +55,27 @@ class ReviewSettings(SettingsGroup):
         description=f"Key of at least {MIN_KEY_LENGTH} characters that the secrets of callbacks are derived from. Unset: made on "
         "first use, in DAGSTER_HOME/review.key. Set it where several machines serve the HTTP interface. Never shown or logged.",
     )
+
+    review_proxies: str | None = Field(
+        json_schema_extra=DEPLOYMENT,
+        default=None,
+        description="Addresses or networks of proxies before the review page, separated by commas, such as 10.0.0.0/8: their headers "
+        "X-Forwarded-For and X-Forwarded-Proto are believed, and nobody else's.",
+    )
+    review_user_header: str | None = Field(
+        json_schema_extra=DEPLOYMENT,
+        default=None,
+        pattern="^[A-Za-z0-9-]+$",
+        description="Header in which a proxy of PODCAST_REVIEW_PROXIES names the user that it logged in, such as X-Forwarded-User. The "
+        "user must exist. The proxy must remove the header from what clients send.",
+    )
+
+    @field_validator("review_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str | None) -> str | None:
+        for proxy in split_proxies(value):
+            ipaddress.ip_network(proxy)  # its error says what is wrong
+        return value
 
     @field_validator("review_key")
     @classmethod
