@@ -9,6 +9,7 @@ from podcast_assets.common import plots
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.facts import column_schema, picture, preview
 from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.assets.review_decisions import review_decisions
 from podcast_assets.defs.checks.tables import RELEASE_SPECS
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
 from podcast_assets.defs.runs.process import record_process
@@ -30,7 +31,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[hf_shards.key, episode_shards.key],
+    deps=[hf_shards.key, episode_shards.key, review_decisions.key],
     group_name="release",
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],
