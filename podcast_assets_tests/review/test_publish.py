@@ -48,7 +48,10 @@ def segment(number: int, batch: str = "first", episode: str = "one") -> ItemRef:
 
 
 def text(value: str) -> dict[str, object]:
-    return {"text": value, "words": [{"word": w, "start": None, "end": None, "probability": None} for w in value.split()]}
+    return {
+        "text": value,
+        "words": [{"word": w, "start": None, "end": None, "probability": None} for w in value.split()],
+    }
 
 
 def publish(catalog: Engine, store: Store) -> PublishedReviews:
@@ -155,12 +158,12 @@ def test_a_sample_reviewed_twice_measures_the_error_rate(catalog: Engine, store:
     with pytest.raises(BadInput, match="already"):
         draw(catalog, 24, name="tiny")
     assert make_report(catalog)["segments_waiting"] == drawn.segments
-    # each text has six words, of which both replace the first one; case and punctuation are no difference
+    # each text has six words such as "word7", which count as two, and both replace the first one; case is no difference
     assert review_all(catalog, ada, lambda said: f"quite {said.split(' ', 1)[1]}") == drawn.segments
     assert make_report(catalog)["word_error_rate"]["rate"] is None, "one look measures nothing"
     assert review_all(catalog, ben, lambda said: f"Quite, {said.split(' ', 1)[1]}") == drawn.segments
     report = make_report(catalog)
-    assert report["word_error_rate"]["rate"] == pytest.approx(1 / 6)
+    assert report["word_error_rate"]["rate"] == pytest.approx(2 / 11)
     assert (report["segments_reviewed_twice"], report["between_reviewers"]) == (drawn.segments, 0.0)
     assert [r["name"] for r in report["reviewers"]] == ["ada", "ben"]
     assert {(r["texts_changed"], r["agreed"], r["seconds_per_item"]) for r in report["reviewers"]} == {(1.0, 1.0, 4.0)}

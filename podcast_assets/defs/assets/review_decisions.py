@@ -1,12 +1,12 @@
 """Asset `review_decisions`: what people decided, as data in the store. No batch waits for it or fails with it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.catalog import catalog
+from podcast_assets.defs.checks.tables import REVIEW_SPECS
 from podcast_assets.defs.dagster_internals import AssetJob
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.history import remove_texts
@@ -15,14 +15,12 @@ from podcast_assets.defs.runs.retries import retry_only_database_errors
 from podcast_assets.defs.runs.tags import MAX_RUNTIME, run_tags
 from podcast_assets.store.store import Store
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 PUBLISH_REVIEWS = "publish_reviews"
 """Name of the job that materializes the asset."""
 GROUP = "review"
-CHECK = dg.AssetCheckSpec(
-    "all_published",
-    asset="review_decisions",
-    description="Every batch's decisions were published, and every takedown that was asked for was carried out.",
-)
 
 
 @dg.asset(
@@ -31,11 +29,11 @@ CHECK = dg.AssetCheckSpec(
     kinds={"postgres", "parquet"},
     owners=["team:podcast-assets"],
     code_version="1",
-    check_specs=[CHECK],
+    check_specs=list(REVIEW_SPECS.values()),
 )
 def review_decisions(
     context: dg.AssetExecutionContext, store: StoreResource, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult[Any]:
+) -> dg.MaterializeResult:
     """Decisions of reviewers in the store, by batch: all of them, what holds of each segment, and transcripts with it.
 
     Takedowns that were asked for are carried out first. Releases and the catalog use what is written; the tables of the stages and
@@ -53,8 +51,8 @@ def review_decisions(
 
 
 def _publish(
-    context: dg.AssetExecutionContext, engine: Engine, store: Store, settings: Settings
-) -> dg.MaterializeResult[Any]:
+    context: dg.AssetExecutionContext, engine: "Engine", store: Store, settings: Settings
+) -> dg.MaterializeResult:
     from podcast_assets.catalog.kept import forget_texts
     from podcast_assets.catalog.loading.load import load_batch, remove_taken_down
     from podcast_assets.review.publish import publish_reviews
@@ -88,9 +86,9 @@ def _publish(
     )
 
 
-def _result(metadata: dict[str, Any], failed: dict[str, str] | None = None) -> dg.MaterializeResult[Any]:
+def _result(metadata: dict[str, Any], failed: dict[str, str] | None = None) -> dg.MaterializeResult:
     verdict = dg.AssetCheckResult(
-        passed=not failed, check_name=CHECK.name, severity=dg.AssetCheckSeverity.WARN, metadata=dict(failed or {})
+        passed=not failed, check_name="all_published", severity=dg.AssetCheckSeverity.WARN, metadata=dict(failed or {})
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[verdict])
 
