@@ -75,7 +75,7 @@ def _print_sample(drawn: "DrawnSample") -> None:
 def report(name: str | None, as_json: bool) -> None:
     """Show the word error rate with its 95 % interval, the agreement of reviewers, and figures of each.
 
-    The method is described in docs/guides/review.md. The card of the next release has the same figures, without names.
+    The method is described in docs/guides/review-data.md. The card of the next release has the same figures, without names.
     """
     from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.review.report import make_report

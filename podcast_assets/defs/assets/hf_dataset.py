@@ -14,6 +14,7 @@ from podcast_assets.defs.checks.tables import RELEASE_SPECS
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
 from podcast_assets.defs.runs.process import record_process
 from podcast_assets.defs.runs.retries import retry_only_database_errors
+from podcast_assets.store.schema_beside import REVIEWED
 
 if TYPE_CHECKING:
     from podcast_assets.release.result import ReleaseResult
@@ -38,7 +39,7 @@ class ReleaseConfig(dg.Config):
     code_version="1",
     pool=RELEASE_POOL,
     check_specs=list(RELEASE_SPECS.values()),
-    metadata=column_schema("hf_shards"),
+    metadata=column_schema("hf_shards", REVIEWED),
 )
 def hf_dataset(
     context: dg.AssetExecutionContext, config: ReleaseConfig, store: StoreResource, releases: ReleaseResource

@@ -45,7 +45,7 @@ def review_decisions(
     record_process(context.instance, context.run)
     with retry_only_database_errors(context.instance, context.run):
         if not is_in_use(settings):
-            return _result({"note": "there is no catalog, so nobody reviews (docs/guides/review.md)"})
+            return _result({"note": "there is no catalog, so nobody reviews (docs/guides/review-data.md)"})
         with open_catalog(settings, leave=False) as engine:
             return _publish(context, engine, store.get(), settings)
 
