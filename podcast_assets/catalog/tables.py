@@ -388,6 +388,7 @@ DECISIONS = Table(
     Index("decisions_user", "user_id", "decided_at"),
     Index("decisions_decided_at", "decided_at"),
     Index("decisions_undoes", "undoes", unique=True),
+    Index("decisions_names", "decided_at", postgresql_where=text("action = 'rename_speaker'")),
     info=KEPT,
 )
 """What reviewers said. Rows are added and never changed, except that a takedown empties their texts: a trigger refuses the rest."""

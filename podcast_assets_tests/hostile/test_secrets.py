@@ -95,6 +95,7 @@ def environment(marks: Marks, web: str, hook: str) -> dict[str, str]:
         "webhook_url": marks.url("the webhook", "http", f"{hook}/{marks.new('path of the webhook')}"),
         "webhook_secret": marks.new("secret of the webhook"),
         "catalog_url": marks.url("the catalog", "postgresql", f"{nobody}/catalog"),
+        "review_key": marks.new("key of the review page") + "0" * 32,
     }
     return {environment_name(name): settings[name] for name in secret_settings()} | {
         "HF_TOKEN": marks.new("token of the Hub", "hf_"),

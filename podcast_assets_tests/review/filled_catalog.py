@@ -104,7 +104,8 @@ def _fill_episode(connection: Connection, batch: str, episode_id: str, count: in
             own
             | {
                 "policy": "harmful", "policy_version": "1", "policy_hash": "0" * 64, "window": n, "start": 3.0 * n,
-                "end": 3.0 * n + 3, "segment_ids": [segment_id(episode_id, n)], "label": label, "label_name": label, "threshold": 0.5,
+                "end": 3.0 * n + 3, "segment_ids": [segment_id(episode_id, n)], "label": label, "label_name": label,
+                "threshold": 0.5,
                 "probability": {0: 0.9, 1: None}.get(n, 0.1), "verdict": {0: "flagged", 1: "needs_review"}.get(n, "clean"),
                 "model": "none", "judged_at": NOW,
             }

@@ -44,6 +44,7 @@ def test_a_user_logs_in_and_out(catalog: Engine) -> None:
     assert not user.may("admin")
     session = open_session(catalog, user, HERE)
     found = session_user(catalog, session.secret)
+    assert found
     assert found == session
     assert found.csrf_token != open_session(catalog, user, HERE).csrf_token
     kept = everything(catalog)

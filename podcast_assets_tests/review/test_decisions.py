@@ -12,7 +12,7 @@ from podcast_assets.review.chance import chance, chance_sql
 from podcast_assets.review.decisions import decide, effective, history, read_decisions, undo
 from podcast_assets.review.errors import BadDecision, ItemGone, LeaseLost, NotAllowed
 from podcast_assets.review.leases import lease_item, next_item, release, renew
-from podcast_assets.review.queues import Criteria, QueueFilter, queue_lengths, refresh_queues
+from podcast_assets.review.queues import Criteria, Queue, QueueFilter, queue_lengths, refresh_queues
 from podcast_assets.review.refs import ItemRef
 from podcast_assets.review.roles import User
 from podcast_assets_tests.review.conftest import make_user
@@ -40,13 +40,14 @@ def test_queues_have_what_their_names_say(catalog: Engine, people: tuple[User, U
         "flagged": (1, 0), "needs_review": (1, 0), "low_coverage": (1, 0), "low_confidence": (1, 0), "disagreement": (1, 0),
         "random": (4, 0), "failures": (1, 0),
     }  # fmt: skip
-    for queue, ref in (
+    expected: tuple[tuple[Queue, ItemRef], ...] = (
         ("flagged", window_ref(0)),
         ("needs_review", window_ref(1)),
         ("low_coverage", segment_ref(2)),
         ("disagreement", segment_ref(2)),  # ada has it from the queue before
         ("failures", ItemRef.failure("first", "first-broken", "transcribe")),
-    ):
+    )
+    for queue, ref in expected:
         lease = next_item(catalog, ada, queue)
         assert lease
         assert lease.ref == ref

@@ -171,6 +171,7 @@ _DECISIONS = (
     "CREATE INDEX decisions_item ON podcast_catalog.decisions (batch, item_kind, item_id)",
     "CREATE INDEX decisions_user ON podcast_catalog.decisions (user_id, decided_at)",
     "CREATE INDEX decisions_decided_at ON podcast_catalog.decisions (decided_at)",
+    "CREATE INDEX decisions_names ON podcast_catalog.decisions (decided_at) WHERE action = 'rename_speaker'",
     "CREATE UNIQUE INDEX decisions_undoes ON podcast_catalog.decisions (undoes)",
     # what may become null are texts and what quotes them: a takedown removes them; and reported_at may be set once
     """
