@@ -15,7 +15,7 @@ demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 demo-s3: $(VENV)/.demo-s3  ## the same in a bucket of a real S3 server, that runs for the duration (Linux)
 	$(BIN)/python tools/s3_server.py -- $(BIN)/podcast-assets demo --store s3://podcasts/demo
 
-dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
+dev: $(VENV)/.review  ## the Dagster UI on http://127.0.0.1:3000, and the review page on http://127.0.0.1:3001
 	$(BIN)/podcast-assets dev
 
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
@@ -78,13 +78,17 @@ $(VENV)/.demo: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo]'
 	@touch $@
 
+$(VENV)/.review: $(VENV)/bin/uv setup.cfg
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo,review]'
+	@touch $@
+
 $(VENV)/.docs: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.review
 
 $(VENV)/.demo-s3: $(VENV)/.demo
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo,s3,s3-server]'

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -70,16 +71,13 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-class BodyTooLarge(Exception):
-    """A request's body is longer than allowed."""
-
-
 class BodyLimit:
     """Refuses request bodies that are too large, also those that do not say how large they are."""
 
     def __init__(self, app: ASGIApp, limit: int = BODY_BYTES) -> None:
         self._app = app
         self._limit = limit
+        self._text = f"The request is larger than {limit:,} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -91,31 +89,19 @@ class BodyLimit:
             await self._refuse(scope, receive, send)
             return
         received = 0
-        started = False
 
         async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise BodyTooLarge
+                raise HTTPException(413, self._text)  # which is answered like all others
             return message
 
-        async def send_noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive_limited, send_noting)
-        except BodyTooLarge:
-            if started:
-                raise
-            await self._refuse(scope, receive, send)
+        await self._app(scope, receive_limited, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        text = f"The request is larger than {self._limit:,} bytes.\n"
-        await PlainTextResponse(text, 413)(scope, receive, send)
+        await PlainTextResponse(self._text, 413)(scope, receive, send)
 
 
 class TrustedProxies:

@@ -1,5 +1,6 @@
 """Audio by HTTP ranges, and the waveform of a part of it."""
 
+import contextlib
 import io
 from collections.abc import Iterator
 
@@ -31,6 +32,7 @@ def send_audio(
     try:
         part = None if whole else parse_range(request.headers.get("range"), audio.size)
     except RangeNotSatisfiable:
+        audio.close()
         return Response(status_code=416, headers=headers | {"content-range": f"bytes */{audio.size}"})
     start, end = part or (0, audio.size)
     headers["content-length"] = str(end - start)
@@ -38,6 +40,7 @@ def send_audio(
         headers["content-range"] = f"bytes {start}-{end - 1}/{audio.size}"
     status = 200 if part is None else 206
     if request.method == "HEAD":
+        audio.close()
         return Response(status_code=status, headers=headers, media_type=audio.media_type)
     return StreamingResponse(_blocks(audio, start, end), status, headers, audio.media_type)
 
@@ -53,15 +56,16 @@ def send_peaks(
     segment: str | None = None,
 ) -> Response:
     """Send the waveform of a part of an episode: the lowest and highest samples of `PEAKS` columns, -1 to 1."""
-    audio = open_audio(found.engine, found.store, batch, episode, segment)
     end = min(max(end, start), start + LONGEST)
-    low, high = _read_peaks(audio, start - audio.offset, end - audio.offset)
+    with contextlib.closing(open_audio(found.engine, found.store, batch, episode, segment)) as audio:
+        low, high = _read_peaks(audio, start - audio.offset, end - audio.offset)
     return JSONResponse({"start": start, "end": end, "offset": audio.offset, "low": low, "high": high})
 
 
 def _blocks(audio: Audio, start: int, end: int) -> Iterator[bytes]:
-    for at in range(start, end, _BLOCK):
-        yield audio.read(at, min(at + _BLOCK, end))
+    with contextlib.closing(audio):
+        for at in range(start, end, _BLOCK):
+            yield audio.read(at, min(at + _BLOCK, end))
 
 
 def _read_peaks(audio: Audio, start: float, end: float) -> tuple[list[float], list[float]]:
