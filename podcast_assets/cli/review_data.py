@@ -80,8 +80,9 @@ def report(name: str | None, as_json: bool) -> None:
     from podcast_assets.catalog.opening import open_catalog
     from podcast_assets.review.report import make_report
 
-    with open_catalog(load_settings()) as engine:
-        made = make_report(engine, name)
+    settings = load_settings()
+    with open_catalog(settings) as engine:
+        made = make_report(engine, name, settings.review_second_look)
     if as_json:
         print_json(made)
         return
@@ -211,7 +212,7 @@ def publish(again: bool, store: str | None) -> None:
         done = publish_reviews(engine, opened, again=again, report=lambda batch: print_line(f"{batch}: published"))
         for batch in done.batches:
             load_batch(engine, opened, batch, words=settings.catalog_words)
-        publish_report(engine, opened)
+        publish_report(engine, opened, settings.review_second_look)
     for batch, why in done.failed.items():
         print_line((f"{batch}: {why}", "red"))
     print_line(

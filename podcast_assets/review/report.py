@@ -92,13 +92,13 @@ def make_report(
     }
 
 
-def publish_report(engine: Engine, store: Store) -> bool:
+def publish_report(engine: Engine, store: Store, second_look: float = Criteria().second_look) -> bool:
     """Write the report on the newest sample to the store, where releases read it, without reviewers' names.
 
     Returns:
         Whether it differs from the one before. Without a sample and second looks, nothing is written.
     """
-    report = make_report(engine)
+    report = make_report(engine, second_look=second_look)
     if not report["segments_sampled"] and not report["kappas"]:
         return False
     return write_report(store, {name: value for name, value in report.items() if name not in PRIVATE})

@@ -79,7 +79,7 @@ def _publish(
             "segments": done.segments,
             "transcripts": done.transcripts,
             "takedowns": len(takedowns.done),
-            "report_changed": publish_report(engine, store),
+            "report_changed": publish_report(engine, store, settings.review_second_look),
             **({"decisions_without_batch": done.without_place} if done.without_place else {}),
         },
         failed,
