@@ -151,6 +151,12 @@ SEGMENTS = Table(
     Column("degraded", Boolean, nullable=False),
     *_texts("diarizer transcriber second_transcriber"),
     *_texts("split shard"),
+    # what reviewers decided, from the store's table of reviewed segments; `reviewed` is null where they decided nothing
+    Column("reviewed", Boolean),
+    *_texts("review_standing text_reviewed"),
+    Column("review_labels", _TEXTS),
+    *_texts("speaker_reviewed speaker_name"),
+    Column("review_flags", _TEXTS),
     PrimaryKeyConstraint("batch", "segment_id"),
     _of_batch("batch", "episode_id", table="episodes"),
     Index("segments_episode", "batch", "episode_id", "segment_index"),

@@ -22,6 +22,7 @@ from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.assets.review_decisions import publish_reviews_job, review_decisions
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.statistics import statistics, statistics_job
 from podcast_assets.defs.assets.transcripts import transcripts
@@ -38,6 +39,7 @@ from podcast_assets.defs.resources import PipelineResource, ReleaseResource, Sto
 from podcast_assets.defs.schedules import hourly_janitor, hourly_statistics, nightly_retry
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
+from podcast_assets.defs.sensors.new_decisions import new_decisions
 from podcast_assets.defs.sensors.run_alerts import (
     tell_of_cancellation,
     tell_of_failure,
@@ -89,6 +91,7 @@ def build_definitions(
         catalog,
         hf_dataset,
         statistics,
+        review_decisions,
     ]
     resources = {
         # not a configurable resource, because the UI would show its secret
@@ -101,7 +104,13 @@ def build_definitions(
     }
     return dg.Definitions(
         assets=list(_apply_overrides({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
-        jobs=[podcast_dataset(settings), release_dataset(settings), statistics_job(settings), tidy_up],
+        jobs=[
+            podcast_dataset(settings),
+            release_dataset(settings),
+            statistics_job(settings),
+            publish_reviews_job(settings),
+            tidy_up,
+        ],
         schedules=[
             nightly_retry(settings),
             hourly_janitor(settings),
@@ -111,6 +120,7 @@ def build_definitions(
         sensors=[
             new_batches,
             due_feeds,
+            new_decisions,
             enough_sealed,
             tell_of_start,
             tell_of_failure,

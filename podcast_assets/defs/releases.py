@@ -18,7 +18,10 @@ from podcast_assets.store.store import Store
 
 RELEASE = "release_dataset"
 _WATCHED = ("tables/hf_shards", "tables/episode_shards", "takedowns", "rights")
-"""Folders of the store that determine what can be released. The lists of feeds do too: they record publishers' consent."""
+"""Folders of the store that determine what can be released. The lists of feeds do too: they record publishers' consent.
+
+Reviews wait for the next release, because people decide every minute, and a release may be public.
+"""
 
 
 def release_dataset(settings: Settings) -> AssetJob:

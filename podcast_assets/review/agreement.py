@@ -153,7 +153,7 @@ def _with_interval(tables: Sequence[Counts], items: int, statistic: Callable[[Co
 
 
 def _kappa(tables: Counts) -> Counts:
-    """Kappa of contingency tables (tables × first × second); NaN where both always said the same."""
+    """Kappa of contingency tables (tables by first by second); NaN where both always said the same."""
     n = tables.sum(axis=(1, 2))
     observed = np.trace(tables, axis1=1, axis2=2) / n
     chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / n**2
@@ -162,7 +162,7 @@ def _kappa(tables: Counts) -> Counts:
 
 
 def _alpha(tables: Counts) -> Counts:
-    """Alpha of coincidence matrices (matrices × value × value); NaN where there was only one value."""
+    """Alpha of coincidence matrices (matrices by value by value); NaN where there was only one value."""
     n = tables.sum(axis=(1, 2))
     margin = tables.sum(axis=1)
     disagreement = n - np.trace(tables, axis1=1, axis2=2)

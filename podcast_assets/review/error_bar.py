@@ -2,13 +2,13 @@
 
 The rate is a ratio: errors over words of the reference, each sampled segment counted as often as it stands for others
 (`N_h / n_h` in stratum h). Its variance is that of stratified sampling without replacement, of the linearized ratio
-(W. G. Cochran, Sampling Techniques, 3rd ed., 6.11 and 5.3): with d = errors − rate × words,
+(W. G. Cochran, Sampling Techniques, 3rd ed., 6.11 and 5.3): with d = errors - rate by words,
 
-    variance = Σ_h N_h² (1 − n_h / N_h) s²_h(d) / n_h / (estimated words)²
+    variance = Σ_h N_h² (1 - n_h / N_h) s²_h(d) / n_h / (estimated words)²
 
 The interval is symmetrical on the logarithmic scale, because few segments hold most errors and rates cannot be negative, and uses
 Student's t with Satterthwaite's degrees of freedom over the strata. Where no error was found, its upper end is the largest share of
-segments with an error at which finding none among n has a chance of 5 %: 1 − 0.05^(1/n), which is cautious.
+segments with an error at which finding none among n has a chance of 5 %: 1 - 0.05^(1/n), which is cautious.
 
 Segments of a stratum whose review is missing are taken to be like the others of it.
 """

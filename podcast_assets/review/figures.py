@@ -35,7 +35,7 @@ WHERE d.action = 'label' AND d.look IN (1, 2) AND d.user_id IS NOT NULL AND json
             AND o.action = 'label'
     )
 ORDER BY d.batch, d.item_id, d.user_id, d.decided_at DESC
-"""  # noqa: S608 - names of its tables
+"""
 
 
 @dataclass(frozen=True)

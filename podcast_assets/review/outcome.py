@@ -54,21 +54,26 @@ def reviewed_segments(
 ) -> pl.DataFrame:
     """Make the rows REVIEWED_SEGMENTS of a batch, by segment.
 
-    A window's labels hold for all of its segments; one that several windows have has a label if any of them has it. Names are given to
+    A window's labels hold for all of its segments, and a segment of several windows has a label if any of them has it. Names go to
     speakers after segments were reassigned. Decisions about segments and windows that are not there any more count for nothing.
 
     Args:
         decisions: what holds, from `decisions.effective`.
         segments: `episode_id`, `segment_id` and `speaker` of the batch.
         windows: window → ids of its segments.
-        names: names that were given elsewhere, such as to a speaker of the whole podcast. The newest name of a speaker counts.
+        names: names that speakers have from decisions about their whole podcast. The newest name of a speaker counts.
     """
     speakers = {s: (e, speaker) for e, s, speaker in segments.select("episode_id", "segment_id", "speaker").iter_rows()}
     found: dict[str, _Outcome] = {}
     given = list(names)
     for decision in sorted(decisions, key=lambda one: one.decided_at):
-        if decision.action == "rename_speaker":
-            given.append(_speaker_name(decision))
+        value = decision.value if isinstance(decision.value, Mapping) else {}
+        if decision.action == "rename_speaker" and value.get("scope") != "podcast":
+            given.append(
+                SpeakerName(
+                    decision.ref.episode_id, str(value.get("speaker")), value.get("name") or None, decision.decided_at
+                )
+            )
         for segment in _segments_of(decision, windows):
             if segment in speakers:
                 outcome = found.setdefault(segment, _Outcome())
@@ -90,9 +95,7 @@ def _segments_of(decision: Effective, windows: Mapping[Window, Sequence[str]]) -
             return [decision.ref.item_id]
         policy, window = decision.ref.policy_and_window
         return windows.get((decision.ref.episode_id, policy, window), ())
-    if decision.action == "reassign":
-        return [str(segment) for segment in (decision.value or {}).get("segments", ())]
-    return [decision.ref.item_id] if decision.action in ("text", "split", "join") else ()
+    return [decision.ref.item_id] if decision.action in ("text", "reassign", "split", "join") else ()
 
 
 def _apply(outcome: _Outcome, decision: Effective) -> None:
@@ -106,7 +109,7 @@ def _apply(outcome: _Outcome, decision: Effective) -> None:
         outcome.values |= {"text_reviewed": value["text"], "words_reviewed": _words(value.get("words"))}
         outcome.standings.append(decision.standing)
     elif decision.action == "reassign":
-        outcome.values["speaker_reviewed"] = value.get("speaker")
+        outcome.values["speaker_reviewed"] = decision.value  # of one segment, it is the label
     elif decision.action == "split":
         outcome.values |= {"split_at": value.get("at"), "split_speakers": value.get("speakers")}
     elif decision.action == "join":
@@ -119,13 +122,6 @@ def _words(words: object) -> list[dict[str, Any]] | None:
     return [
         {k: word.get(k) for k in ("word", "start", "end", "probability")} for word in words if isinstance(word, Mapping)
     ]
-
-
-def _speaker_name(decision: Effective) -> SpeakerName:
-    value = decision.value if isinstance(decision.value, Mapping) else {}
-    return SpeakerName(
-        decision.ref.episode_id, str(value.get("speaker")), value.get("name") or None, decision.decided_at
-    )
 
 
 def _name_speakers(

@@ -1,8 +1,8 @@
 """Stratified samples of segments, from which error rates are estimated (`error_bar`).
 
-Strata are language × podcast × third of the score. Each is sampled at random without replacement and at the same rate, so that the
-sample looks like the whole and every segment stands for about as many others. A stratum with too few segments is joined to the rest
-of its language.
+Strata are language by podcast by third of the score. Each is sampled at random without replacement and at the same rate, so that
+the sample looks like the whole and every segment stands for about as many others. A stratum with too few segments is joined to the
+rest of its language.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def draw_sample(segments: pl.DataFrame, seconds: float, name: str) -> pl.DataFra
     """Draw a stratified sample. The same segments and name give the same sample.
 
     Args:
-        segments: `batch`, `episode_id`, `segment_id`, `duration` (s), `language`, `podcast` and `score`; the last three may be null.
+        segments: `batch`, `episode_id`, `segment_id`, `duration` (s), `language`, `podcast`, `score`; the last three may be null.
         seconds: length of audio to draw; a little more or less is drawn, and no more than there is.
         name: name of the sample, which decides what is drawn.
 

@@ -1,7 +1,7 @@
 """Reviews in the store, under `reviews/`: every decision, what holds of each segment, and the measured error rates.
 
-They are exported from the catalog's table of decisions (asset `review_decisions`). Releases and the catalog read them; no stage does,
-and no batch waits for them.
+They are exported from the catalog's table of decisions (asset `review_decisions`). Releases and the catalog read them; no stage
+does, and no batch waits for them.
 """
 
 import json

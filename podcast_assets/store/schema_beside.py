@@ -214,7 +214,7 @@ OVERRIDES: Columns = {
 
 
 REVIEWED: Columns = {
-    "reviewed": (pl.Boolean, "whether people decided its text or a label of it (docs/guides/review.md)"),
+    "reviewed": (pl.Boolean, "whether people decided its text or a label of it (docs/guides/review-data.md)"),
     "review_standing": (
         pl.String,
         "how sure the decisions are, the weakest of them: adjudicated, agreed (two independent reviewers), single or disputed; "

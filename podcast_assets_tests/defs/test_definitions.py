@@ -45,7 +45,7 @@ def test_definitions_load_where_no_ml_package_is_installed() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assets, engines = map(int, result.stdout.split())
-    assert assets == 11
+    assert assets == 12
     assert engines >= 4
 
 
@@ -74,7 +74,8 @@ def test_releases_go_one_at_a_time_and_in_no_batch() -> None:
     graph = definitions.resolve_asset_graph()
     dataset = graph.get(dg.AssetKey("hf_dataset"))
     assert dataset.pools == {"release"} and not dataset.is_partitioned
-    assert dataset.parent_keys == {dg.AssetKey(name) for name in ("hf_shards", "episode_shards", "content_flags")}
+    parents = ("hf_shards", "episode_shards", "content_flags", "review_decisions")
+    assert dataset.parent_keys == {dg.AssetKey(name) for name in parents}
     assert "hf_dataset" not in {n.name for n in definitions.resolve_job_def("podcast_dataset").nodes}
     assert {n.name for n in definitions.resolve_job_def("release_dataset").nodes} == {"hf_dataset"}
 

@@ -71,7 +71,7 @@ def test_a_segment_has_a_label_if_any_of_its_windows_has_it() -> None:
 
 def test_names_follow_segments_that_were_reassigned_and_the_newest_name_counts() -> None:
     found = rows(
-        decided("reassign", "s1", {"segments": ["s1"], "speaker": "A"}),
+        decided("reassign", "s1", "A"),
         decided("rename_speaker", "s0", {"scope": "episode", "speaker": "A", "name": "Adah"}),
         decided("rename_speaker", "s2", {"scope": "episode", "speaker": "A", "name": "Ada"}, hour=1),
         names=[SpeakerName("e", "A", "of the podcast", MORNING), SpeakerName("e", "B", "Ben", MORNING)],

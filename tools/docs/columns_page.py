@@ -66,6 +66,15 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         schema_beside.OVERRIDES,
         "One record per episode that `podcast-assets process` gave engines of its own; `--undo` removes it.",
     ),
+    "reviews/segments/<batch>.parquet": (
+        schema_beside.REVIEWED_SEGMENTS,
+        "One row per segment that reviewers decided anything of: what holds. The seven columns after the ids are in the metadata "
+        "of a release too.",
+    ),
+    "reviews/decisions/<batch>.parquet": (
+        schema_beside.REVIEW_DECISIONS,
+        "One row per decision of a reviewer, in order.",
+    ),
     "discards/": (schema_beside.DISCARDS, "One record per episode that was discarded; `--undo` removes it."),
     "episodes/<batch>.parquet": (
         schema_beside.RELEASED_EPISODES,

@@ -19,6 +19,7 @@ from podcast_assets.store.schema import PROVENANCE as STORED_PROVENANCE
 from podcast_assets.store.schema import SEGMENTS as STORED_SEGMENTS
 from podcast_assets.store.schema import TRANSCRIPTS as STORED_TRANSCRIPTS
 from podcast_assets.store.schema import Columns, empty_table
+from podcast_assets.store.schema_beside import REVIEWED
 from podcast_assets.store.stage_names import TABLE_STAGES
 
 Frames = Mapping[Table, pl.DataFrame]
@@ -168,7 +169,8 @@ def _segments(source: SourceTables) -> pl.DataFrame:
         if table is not None:
             extra = table.select("segment_id", *(pl.col(old).alias(new) for old, new in columns.items()))
             found = found.join(extra, on="segment_id", how="left", maintain_order="left")
-    return found
+    reviewed = source.reviewed.select("segment_id", *REVIEWED)
+    return found.join(reviewed, on="segment_id", how="left", maintain_order="left")
 
 
 _BESIDE = {

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -11,6 +11,10 @@ import polars as pl
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.episode_lookup import url_of
 from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.review_tables import SEGMENTS as REVIEWED_FOLDER
+from podcast_assets.store.review_tables import read_reviewed_segments
+from podcast_assets.store.schema import empty_table
+from podcast_assets.store.schema_beside import REVIEWED_SEGMENTS
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store
 from podcast_assets.store.takedown_records import FOLDER, Refusals, read_records
@@ -20,16 +24,18 @@ FORMAT = 1
 
 
 def list_versions(store: Store) -> dict[str, str]:
-    """List the batches that have a table, each with a hash of the times, sizes and entity tags of its tables."""
-    with ThreadPoolExecutor(len(TABLE_STAGES)) as readers:
-        listings = list(readers.map(lambda asset: store.list_folder(f"tables/{asset}"), TABLE_STAGES))
+    """List the batches that have a table, each with a hash of the times, sizes and entity tags of its tables and reviews."""
+    folders = {**{asset: f"tables/{asset}" for asset in TABLE_STAGES}, "reviews": REVIEWED_FOLDER}
+    with ThreadPoolExecutor(len(folders)) as readers:
+        listings = list(readers.map(store.list_folder, folders.values()))
     parts: dict[str, list[str]] = {}
-    for asset, listing in zip(TABLE_STAGES, listings, strict=True):
+    for what, listing in zip(folders, listings, strict=True):
         for entry in listing.files:
             name = entry.key.rsplit("/", 1)[-1]
-            if name.endswith(".parquet") and not name.startswith("."):
-                facts = f"{asset}:{entry.bytes}:{entry.modified}:{entry.content or ''}"
-                parts.setdefault(name.removesuffix(".parquet"), []).append(facts)
+            batch = name.removesuffix(".parquet")
+            # reviews come last, and alone they are no batch
+            if batch != name and not name.startswith(".") and (what in TABLE_STAGES or batch in parts):
+                parts.setdefault(batch, []).append(f"{what}:{entry.bytes}:{entry.modified}:{entry.content or ''}")
     return {
         batch: hashlib.sha256("|".join([str(FORMAT), *facts]).encode()).hexdigest()[:16]
         for batch, facts in sorted(parts.items())
@@ -95,6 +101,8 @@ class SourceTables:
     """Asset → provenance."""
     failures: Mapping[str, pl.DataFrame]
     """Asset → failures."""
+    reviewed: pl.DataFrame = field(default_factory=lambda: empty_table(REVIEWED_SEGMENTS))
+    """Rows REVIEWED_SEGMENTS of what reviewers decided."""
     taken_down: frozenset[str] = frozenset()
     """Ids of the episodes that were left out."""
 
@@ -125,6 +133,7 @@ def read_source(store: Store, batch: str, takedowns: Takedowns) -> SourceTables:
         {asset: found.rows.filter(stays) for asset, found in committed.items()},
         {asset: found.provenance.filter(stays) for asset, found in committed.items()},
         {asset: found.failures.filter(stays) for asset, found in committed.items()},
+        read_reviewed_segments(store, batch).filter(stays),
         gone,
     )
 

@@ -17,9 +17,9 @@ PREVIEW_ROWS = 12
 _TEXT_LIMIT = 90
 
 
-def column_schema(asset: str) -> dict[str, dg.TableSchema]:
-    """Return definition metadata: the columns of an asset's table with their types and descriptions."""
-    columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in TABLES[asset].items()]
+def column_schema(asset: str, more: Mapping[str, tuple[Any, str]] | None = None) -> dict[str, dg.TableSchema]:
+    """Return definition metadata: the columns of an asset's table, and more if there are any, with types and descriptions."""
+    columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in {**TABLES[asset], **(more or {})}.items()]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 

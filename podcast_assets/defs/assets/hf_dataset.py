@@ -10,10 +10,12 @@ from podcast_assets.defs.assets.content_flags import content_flags
 from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.facts import column_schema, picture, preview
 from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.assets.review_decisions import review_decisions
 from podcast_assets.defs.checks.tables import RELEASE_SPECS
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
 from podcast_assets.defs.runs.process import record_process
 from podcast_assets.defs.runs.retries import retry_only_database_errors
+from podcast_assets.store.schema_beside import REVIEWED
 
 if TYPE_CHECKING:
     from podcast_assets.release.result import ReleaseResult
@@ -31,14 +33,14 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[hf_shards.key, episode_shards.key, content_flags.key],
+    deps=[hf_shards.key, episode_shards.key, content_flags.key, review_decisions.key],
     group_name="release",
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],
     code_version="1",
     pool=RELEASE_POOL,
     check_specs=list(RELEASE_SPECS.values()),
-    metadata=column_schema("hf_shards"),
+    metadata=column_schema("hf_shards", REVIEWED),
 )
 def hf_dataset(
     context: dg.AssetExecutionContext, config: ReleaseConfig, store: StoreResource, releases: ReleaseResource

@@ -176,6 +176,15 @@ RELEASE_SPECS: dict[str, dg.AssetCheckSpec] = {
 }
 """Checks of `hf_dataset`, which is not partitioned by batch."""
 
+REVIEW_SPECS: dict[str, dg.AssetCheckSpec] = {
+    "all_published": dg.AssetCheckSpec(
+        "all_published",
+        asset="review_decisions",
+        description="The decisions of every batch are published, and every takedown that was asked for is carried out.",
+    )
+}
+"""Checks of `review_decisions`, which is not partitioned by batch."""
+
 
 def all_accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdict:
     """Check that every expected episode (or segment) is done or failed exactly once, and that there are no others."""

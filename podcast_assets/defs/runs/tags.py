@@ -8,7 +8,7 @@ from typing import Literal
 
 from podcast_assets.config.settings import Settings
 
-Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release", "statistics"]
+Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release", "statistics", "review"]
 
 SOURCE = "podcast/source"
 """Tag with the source of a run. `dagster.yaml` limits how many runs of backfills run at once."""
@@ -33,6 +33,7 @@ PRIORITIES: dict[Source, int] = {
     "release": BY_HAND,
     "janitor": NEW_BATCH,  # takes seconds, without a GPU
     "statistics": NEW_BATCH,  # the same
+    "review": NEW_BATCH,  # the same
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.review_decisions import PUBLISH_REVIEWS
 from podcast_assets.defs.assets.statistics import UPDATE_STATISTICS
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.notifications import (
@@ -20,7 +21,7 @@ from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.errors import traceback_lines
 from podcast_assets.defs.webhook import send
 
-_HOUSEKEEPING = (TIDY_UP, UPDATE_STATISTICS)
+_HOUSEKEEPING = (TIDY_UP, UPDATE_STATISTICS, PUBLISH_REVIEWS)
 """Jobs that run every hour, and of which only failures are worth a notification."""
 
 

@@ -23,7 +23,7 @@ class DatasetFacts:
     repo: str | None
     """`owner/name` on the Hub; None for a folder."""
     metadata: pl.DataFrame
-    """One row per released segment: columns of `reviews.METADATA`, where `shard` and `audio_offset` refer to the published shard, and
+    """One row per released segment: columns of `reviews.METADATA`, where `shard` and `audio_offset` are those of the release, and
     `content_flags` where moderation policies judged any batch."""
     episodes: pl.DataFrame
     """One row per released episode: `episode_id`, and, if known, title, podcast, podcast_id, source, license,
