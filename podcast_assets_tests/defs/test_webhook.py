@@ -10,8 +10,6 @@ from types import SimpleNamespace
 import pytest
 import standardwebhooks
 
-from podcast_assets.config.settings import Settings
-from podcast_assets.defs import webhook
 from podcast_assets.common.webhook_signing import (
     ID,
     STANDARD_SIGNATURE,
@@ -19,6 +17,8 @@ from podcast_assets.common.webhook_signing import (
     standard_headers,
     standard_secret,
 )
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs import webhook
 from podcast_assets.defs.webhook import (
     SIGNATURE,
     TRIES,

@@ -14,7 +14,7 @@ from podcast_assets_tests.review.app.conftest import SITE, Person, Site, form_fi
 from podcast_assets_tests.review.conftest import make_user
 from podcast_assets_tests.review.filled_catalog import segment_ref, window_ref
 
-PASSWORD = "a long enough passphrase"  # noqa: S105
+PASSWORD = "a long enough passphrase"
 EVIL = '"><script>alert(document.cookie)</script><img src=x onerror=alert(1)>'
 ITEM = {"kind": "segment", "batch": "first", "episode": "first-one", "item": segment_ref(0).item_id}
 OPEN = {"/login", "/login/link", "/healthz", "/static"}
