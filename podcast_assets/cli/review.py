@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from podcast_assets.cli.review_data import export, import_, publish, report, sample
+from podcast_assets.cli.review_users import user
 from podcast_assets.cli.terminal import STORE, load_settings, open_store, print_line
 from podcast_assets.common.errors import Misconfigured
 
@@ -59,6 +60,7 @@ review.add_command(report)
 review.add_command(export)
 review.add_command(import_)
 review.add_command(publish)
+review.add_command(user)
 
 
 def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, beside_dagster: bool) -> None:
