@@ -26,7 +26,9 @@ def is_installed() -> bool:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at. Others than loopback need users.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen at. Others than loopback need users."
+)
 @click.option("--port", default=PORT, show_default=True, help="Port to listen at.")
 @click.option(
     "--login-link",

@@ -7,7 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Date, Engine, cast, distinct, func, select, text
 
-from podcast_assets.catalog.tables import BATCHES, DECISIONS, EPISODES, PODCASTS, PROVENANCE, QUEUE_ITEMS, SCHEMA, SEGMENTS
+from podcast_assets.catalog.tables import (
+    BATCHES,
+    DECISIONS,
+    EPISODES,
+    PODCASTS,
+    PROVENANCE,
+    QUEUE_ITEMS,
+    SCHEMA,
+    SEGMENTS,
+)
 from podcast_assets.review.agreement import LabelAgreement, Rating, label_agreement
 
 DAYS = 14
@@ -26,7 +35,7 @@ WHERE d.action = 'label' AND d.look IN (1, 2) AND d.user_id IS NOT NULL AND json
             AND o.action = 'label'
     )
 ORDER BY d.batch, d.item_id, d.user_id, d.decided_at DESC
-"""  # noqa: S608 - names of its tables
+"""
 
 
 @dataclass(frozen=True)
@@ -131,9 +140,7 @@ def read_figures(engine: Engine) -> Figures:
         .limit(_LONGEST_LIST)
     )
     hours = func.sum(SEGMENTS.c.duration) / 3600
-    of_languages = (
-        select(SEGMENTS.c.language, func.count(), hours).group_by(SEGMENTS.c.language).order_by(hours.desc())
-    )
+    of_languages = select(SEGMENTS.c.language, func.count(), hours).group_by(SEGMENTS.c.language).order_by(hours.desc())
     audio, work = func.sum(PROVENANCE.c.audio_seconds), func.sum(PROVENANCE.c.seconds)
     of_stages = (
         select(PROVENANCE.c.stage, func.count(), audio / 3600, audio / func.nullif(work, 0))
