@@ -140,6 +140,10 @@ COMMANDS = {
         "podcast_assets.cli.takedown:takedowns",
         "List takedowns: what, when, why, and whether everything has been removed from the store.",
     ),
+    "token": (
+        "podcast_assets.cli.review_users:token",
+        "Add, list and disable tokens of programs that use the HTTP interface.",
+    ),
     "top": (
         "podcast_assets.cli.top:top",
         "Show what runs now, where, how far and how fast it is, the GPUs of this machine, and what waits. Ctrl+C ends it.",

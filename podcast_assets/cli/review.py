@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from podcast_assets.cli.review_users import user
 from podcast_assets.cli.terminal import STORE, load_settings, open_store, print_line
 from podcast_assets.common.errors import Misconfigured
 
@@ -51,6 +52,9 @@ def review(
     if not is_installed():
         raise Misconfigured("the review page needs the extra review: pip install 'podcast-assets[review]'")
     _serve(load_settings(store=store), host, port, login_link=login_link, beside_dagster=beside_dagster)
+
+
+review.add_command(user)
 
 
 def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, beside_dagster: bool) -> None:

@@ -25,8 +25,10 @@ _NEXT = """
             WHERE l.batch = q.batch AND l.item_kind = q.item_kind AND l.item_id = q.item_id AND l.look = q.look
                 AND l.user_id <> :user_id AND l.until > clock_timestamp()
         )
-    ORDER BY q.look DESC, q.priority, q.item_id LIMIT 1 FOR UPDATE OF q SKIP LOCKED
+    ORDER BY q.look DESC, q.priority, q.item_id LIMIT 1
 """
+_LOCKED = _NEXT + " FOR UPDATE OF q SKIP LOCKED\n"
+"""Reviewers who ask at the same moment pass over each other's choices. What makes an item one's own is the row of `leases`."""
 _TRIES = 100
 """Items that a reviewer may lose to others, or that are gone, before the queue is called empty."""
 
@@ -85,10 +87,11 @@ def next_item(
         "last_look": 3 if user.may("adjudicator") else 2,
         **{f"only_{name}": value for name, value in restricted.items()},
     }
-    statement = text(_NEXT.format(schema=SCHEMA, filters=filters))
+    locked, any_ = (text(query.format(schema=SCHEMA, filters=filters)) for query in (_LOCKED, _NEXT))
     for _ in range(_TRIES):
         with engine.begin() as connection:
-            row = connection.execute(statement, given).first()
+            # all that is left may be locked for a moment, by others or because the queue is made again
+            row = connection.execute(locked, given).first() or connection.execute(any_, given).first()
             if row is None:
                 return None
             ref = _ref_of(row)

@@ -190,7 +190,9 @@ def _queue_batch(connection: Connection, batch: str, criteria: Criteria, digest:
     connection.execute(
         text(
             f"INSERT INTO {SCHEMA}.queue_items AS q ({names}, look) SELECT {names}, 1 FROM queued "
-            f"ON CONFLICT (queue, batch, item_kind, item_id) DO UPDATE SET {updated}"
+            f"ON CONFLICT (queue, batch, item_kind, item_id) DO UPDATE SET {updated} "
+            f"WHERE ({', '.join(f'q.{name}' for name in names.split(', ')[4:])}) "
+            f"IS DISTINCT FROM ({', '.join(f'excluded.{name}' for name in names.split(', ')[4:])})"
         )
     )
     _apply_decisions(connection, batch)
@@ -253,22 +255,27 @@ def _apply_decisions(connection: Connection, batch: str) -> None:
             .group_by(q.item_kind, q.item_id)
         )
     }
-    states = []
-    for (kind, item_id), group in groupby(decisions, key=lambda decision: (decision.ref.kind, decision.ref.item_id)):
-        if (kind, item_id) in looks:
+    states = {key: (1, []) for key in looks}
+    for key, group in groupby(decisions, key=lambda decision: (decision.ref.kind, decision.ref.item_id)):
+        if key in looks:
             standing = settling.standing_decisions(group)
-            look, seen = settling.next_look(standing, looks[kind, item_id]), sorted(settling.seen_by(standing))
-            states.append({"kind": kind, "item": item_id, "to_look": look, "to_seen": seen})
-    undecided = update(QUEUE_ITEMS).where(
-        q.batch == batch, q.look.is_distinct_from(1) | (func.cardinality(q.seen_by) > 0)
-    )
-    connection.execute(undecided.values(look=1, seen_by=[]))
-    if states:
+            states[key] = settling.next_look(standing, looks[key]), sorted(settling.seen_by(standing))
+    current = select(q.item_kind, q.item_id, q.look, q.seen_by).where(q.batch == batch)
+    # only what differs: reviewers pass over rows that are being written
+    wrong = {
+        (row.item_kind, row.item_id)
+        for row in connection.execute(current)
+        if states[row.item_kind, row.item_id] != (row.look, sorted(row.seen_by))
+    }
+    if wrong:
         connection.execute(
             update(QUEUE_ITEMS)
             .where(q.batch == batch, q.item_kind == bindparam("kind"), q.item_id == bindparam("item"))
             .values(look=bindparam("to_look"), seen_by=bindparam("to_seen", type_=q.seen_by.type)),
-            states,
+            [
+                {"kind": kind, "item": item, "to_look": states[kind, item][0], "to_seen": states[kind, item][1]}
+                for kind, item in sorted(wrong)
+            ],
         )
 
 
