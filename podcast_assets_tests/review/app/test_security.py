@@ -10,7 +10,7 @@ from podcast_assets.review.app.application import create_app
 from podcast_assets.review.app.sessions import COOKIE
 from podcast_assets.review.leases import next_item
 from podcast_assets.review.roles import User
-from podcast_assets_tests.review.app.conftest import SITE, Person, Site, form_fields, query_of
+from podcast_assets_tests.review.app.conftest import SITE, Site, form_fields, query_of
 from podcast_assets_tests.review.conftest import make_user
 from podcast_assets_tests.review.filled_catalog import segment_ref, window_ref
 
@@ -361,4 +361,3 @@ def test_the_page_of_a_blind_review_has_nothing_of_the_model(site: Site) -> None
     assert form_fields(hidden, "label")["blind"] == "1"
     assert query_of(address)["item"] == window_ref(0).item_id
     assert next_item(site.engine, User(make_user(site.engine, "bob").user_id, "bob", "reviewer"), "flagged") is None
-    _ = Person

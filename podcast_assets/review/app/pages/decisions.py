@@ -13,6 +13,7 @@ from podcast_assets.review.app.sessions import Found, Submitted, require_role
 from podcast_assets.review.decisions import FINISHING, Action, decide, undo
 from podcast_assets.review.errors import BadDecision
 from podcast_assets.review.items import Item, load_item
+from podcast_assets.review.queues import QUEUES
 from podcast_assets.review.texts import align_words
 
 router = APIRouter()
@@ -72,7 +73,8 @@ def undo_decision(found: Found, session: Submitted, work: FormWork) -> Response:
     undone = undo(found.engine, session.user, session.session_id)
     if undone is None:
         return RedirectResponse("/?said=nothing", 303)
-    return RedirectResponse(work.item_address(undone.ref, "undone"), 303)
+    queue = undone.queue if undone.queue in QUEUES else work.queue
+    return RedirectResponse(work.for_queue(queue).item_address(undone.ref, "undone"), 303)
 
 
 def read_value(action: Action, item: Item, form: Mapping[str, Any]) -> Any:
