@@ -30,6 +30,7 @@ def test_batches_and_episodes(client: TestClient, tokens: Tokens, filled: Store)
     assert client.get("/api/batches/first", headers=headers).json() == row
     assert client.get("/api/batches/second", headers=headers).status_code == 404
     assert client.get("/api/batches/second/episodes", headers=headers).status_code == 404
+    assert client.get("/api/failures?barch=first", headers=headers).status_code == 422, "a misspelt filter"
     page = client.get("/api/batches/first/episodes", params={"limit": 1}, headers=headers).json()
     rest = client.get("/api/batches/first/episodes", params={"after": page["next"]}, headers=headers).json()
     assert [r["episode_id"] for r in page["rows"] + rest["rows"]] == ["first-one", "first-two"]
