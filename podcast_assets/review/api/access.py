@@ -103,13 +103,20 @@ class TokenGate:
             raise CatalogAway from error
 
 
+_AWAY = ("08", "57P", "53300")
+"""Beginnings of codes of PostgreSQL: no connection, the server shuts down or starts, too many connections."""
+
+
 def is_away(error: SQLAlchemyError) -> bool:
     """Whether an error says that the database does not answer, rather than that a statement is wrong."""
     from psycopg import InterfaceError, OperationalError
 
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, (OperationalError, InterfaceError))
-    return type(error).__name__ == "TimeoutError"  # no connection became free
+    if not isinstance(error, DBAPIError):
+        return type(error).__name__ == "TimeoutError"  # no connection became free
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "sqlstate", None)
+    return code.startswith(_AWAY) if code else isinstance(error.orig, (OperationalError, InterfaceError))
 
 
 class RateLimit:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 
 from podcast_assets.review.api.docs_page import add_docs
@@ -11,10 +11,11 @@ from podcast_assets.review.api.errors import add_error_answers
 from podcast_assets.review.api.middleware import ApiHeaders, BodyLimit
 from podcast_assets.review.api.models import Problem
 from podcast_assets.review.api.routes import batches, failures, search, submissions
-from podcast_assets.review.api.services import ApiServices
+from podcast_assets.review.api.services import ApiServices, refuse_unknown_parameters
 from podcast_assets.review.api.worker import background
 
 _REFUSALS = {
+    400: "The body cannot be read.",
     401: "There is no token, or it is not valid.",
     403: "The token is not of the scope that is needed.",
     404: "What was asked for does not exist.",
@@ -37,6 +38,7 @@ def create_api(services: ApiServices) -> FastAPI:
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_unknown_parameters)],
         responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
     )
     api.state.services = services

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 _SOON = 2.0
 """Seconds after which it is worth asking again for what is away for a moment."""
 
+_OF_VALUES = ("22", "54")
+"""Beginnings of codes of PostgreSQL: a value is not valid, or exceeds a limit, such as the length of a word."""
+
 
 class NotFound(Exception):
     """What was asked for does not exist."""
@@ -83,6 +86,8 @@ def _database(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SQLAlchemyError)
     if is_away(error):
         return _away(request, error)
+    if (getattr(getattr(error, "orig", None), "sqlstate", None) or "").startswith(_OF_VALUES):
+        return problem(422, "The catalog cannot look for that: a value is too long, too large or of another form.")
     # not its text: it quotes statements and values
     log.error("%s %s: the catalog refuses (%s)", request.method, request.url.path, type(error).__name__)
     return problem(500, "The catalog refuses; see the log of the server.")

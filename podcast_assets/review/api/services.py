@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
+from podcast_assets.common.errors import BadInput
 from podcast_assets.config.settings import Settings
 from podcast_assets.review.api.access import RateLimit, TokenGate
 from podcast_assets.review.api.pipeline import Pipeline
@@ -66,6 +67,19 @@ def api_services(request: Request) -> ApiServices:
 
 
 Services = Annotated[ApiServices, Depends(api_services)]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Dependency of all routes: a parameter that does not exist, which may be a misspelt filter, does not go unnoticed.
+
+    Raises:
+        BadInput: there is one.
+    """
+    route = request.scope["route"]
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    if unknown := sorted(set(request.query_params) - set(known)):
+        raise BadInput(f"there is no parameter {unknown[0][:50]!r}; there are: {', '.join(known) or 'none'}")
+
 
 _BEARER = HTTPBearer(auto_error=False, description="`podcast-assets token add NAME --scope SCOPE` makes a token.")
 

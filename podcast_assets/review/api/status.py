@@ -162,4 +162,7 @@ def _state_of_all(states: Sequence[State]) -> State:
     for state in _UNFINISHED:
         if state in states:
             return "processing" if len(set(states)) > 1 else state
-    return next((state for state in _FINISHED if state in states), "removed")
+    for state in _FINISHED:
+        if state in states:
+            return state
+    return "removed"

@@ -30,6 +30,7 @@ def test_batches_and_episodes(client: TestClient, tokens: Tokens, filled: Store)
     assert client.get("/api/batches/first", headers=headers).json() == row
     assert client.get("/api/batches/second", headers=headers).status_code == 404
     assert client.get("/api/batches/second/episodes", headers=headers).status_code == 404
+    assert client.get("/api/failures?barch=first", headers=headers).status_code == 422, "a misspelt filter"
     page = client.get("/api/batches/first/episodes", params={"limit": 1}, headers=headers).json()
     rest = client.get("/api/batches/first/episodes", params={"after": page["next"]}, headers=headers).json()
     assert [r["episode_id"] for r in page["rows"] + rest["rows"]] == ["first-one", "first-two"]
@@ -70,8 +71,10 @@ def test_search_finds_what_was_said(client: TestClient, tokens: Tokens, filled: 
     assert found.status_code == 200, found.text
     assert any(phrase in hit["text"] for hit in found.json()["hits"])
     assert "hunter2" not in found.text
-    for query in ({"q": "-only"}, {"q": ""}, {}):
+    for query in ({"q": "-only"}, {"q": ""}, {}, {"q": "\U00010400" * 1_000}):
         assert client.get("/api/search", params=query, headers=tokens["read"]).status_code == 422
+    by_meaning = client.get("/api/search", params={"q": "a word", "mode": "meaning"}, headers=tokens["read"])
+    assert by_meaning.status_code == 409, "no embedder is set"
 
 
 def test_statistics(client: TestClient, tokens: Tokens, filled: Store) -> None:

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
+from podcast_assets.catalog.connection import CatalogTrouble
 from podcast_assets.catalog.search.filters import Filters
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured
+from podcast_assets.review.api.errors import Conflict
 from podcast_assets.review.api.models import Line, SearchAnswer
 from podcast_assets.review.api.services import Reader, Services
 
@@ -40,7 +42,12 @@ def search(
         after=after,
         before=before,
     )
-    found = services.search.search(q, mode, filters, limit)
+    try:
+        found = services.search.search(q, mode, filters, limit)
+    except (Misconfigured, EngineUnavailable) as error:
+        if isinstance(error, CatalogTrouble):
+            raise
+        raise Conflict(f"This catalog cannot be searched by meaning: {error}") from error
     return {"hits": found.to_dicts(), "notes": list(found.notes)}
 
 
