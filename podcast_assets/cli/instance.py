@@ -133,7 +133,16 @@ def choose_review_port(port: int, wanted: int | None) -> int:
 
 def start_review_page(port: int) -> None:
     """Start the review page in a process of its own, which ends with this one."""
-    command = [sys.executable, "-m", "podcast_assets.cli", "review", "--port", str(port), "--login-link", "--beside-dagster"]
+    command = [
+        sys.executable,
+        "-m",
+        "podcast_assets.cli",
+        "review",
+        "--port",
+        str(port),
+        "--login-link",
+        "--beside-dagster",
+    ]
     subprocess.Popen(command)  # noqa: S603
 
 

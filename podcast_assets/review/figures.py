@@ -140,9 +140,7 @@ def read_figures(engine: Engine) -> Figures:
         .limit(_LONGEST_LIST)
     )
     hours = func.sum(SEGMENTS.c.duration) / 3600
-    of_languages = (
-        select(SEGMENTS.c.language, func.count(), hours).group_by(SEGMENTS.c.language).order_by(hours.desc())
-    )
+    of_languages = select(SEGMENTS.c.language, func.count(), hours).group_by(SEGMENTS.c.language).order_by(hours.desc())
     audio, work = func.sum(PROVENANCE.c.audio_seconds), func.sum(PROVENANCE.c.seconds)
     of_stages = (
         select(PROVENANCE.c.stage, func.count(), audio / 3600, audio / func.nullif(work, 0))

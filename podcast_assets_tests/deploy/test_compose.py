@@ -56,7 +56,7 @@ def test_the_daemon_sees_the_processes_of_runs(services: dict[str, dict[str, Any
 
 
 def test_what_it_asks_for_is_in_the_example_and_is_known(services: dict[str, dict[str, Any]]) -> None:
-    text = "".join(path.read_text() for path in FILES)
+    text = "".join(path.read_text() for path in [*FILES, COMPOSE / "review.yaml"])
     asked = set(re.findall(r"\$\{(\w+)", text)) | {k for k, v in services["daemon"]["environment"].items() if v is None}
     example = (COMPOSE / "environment.example").read_text()
     assert asked == set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))

@@ -59,15 +59,15 @@ class ReviewSettings(SettingsGroup):
     review_proxies: str | None = Field(
         json_schema_extra=DEPLOYMENT,
         default=None,
-        description="Addresses or networks of proxies before the review page, separated by commas, such as 10.0.0.0/8: their headers "
-        "X-Forwarded-For and X-Forwarded-Proto are believed, and nobody else's.",
+        description="Addresses or networks of proxies before the review page, separated by commas, such as 10.0.0.0/8: their "
+        "headers X-Forwarded-For and X-Forwarded-Proto are believed, and nobody else's.",
     )
     review_user_header: str | None = Field(
         json_schema_extra=DEPLOYMENT,
         default=None,
         pattern="^[A-Za-z0-9-]+$",
-        description="Header in which a proxy of PODCAST_REVIEW_PROXIES names the user that it logged in, such as X-Forwarded-User. The "
-        "user must exist. The proxy must remove the header from what clients send.",
+        description="Header in which a proxy of PODCAST_REVIEW_PROXIES names the user that it logged in, such as X-Forwarded-User. "
+        "The user must exist. The proxy must remove the header from what clients send.",
     )
 
     @field_validator("review_proxies")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 
-
 @dataclass(frozen=True)
 class DiffPart:
     """Words that both texts have, or that only the first or the second has."""
@@ -37,4 +36,4 @@ def diff_words(first: str | None, second: str | None) -> list[DiffPart] | None:
 
 
 def _normalize(word: str) -> str:
-    return word.casefold().strip(".,;:!?…\"'“”„«»()[]-–—") or word
+    return word.casefold().strip(".,;:!?…\"'“”„«»()[]-\u2013\u2014") or word

@@ -79,9 +79,7 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _answer(request, 500, "Something failed", "It is in the log of `podcast-assets review`. Nothing was saved.")
 
 
-def _answer(
-    request: Request, status: int, title: str, message: str, headers: dict[str, str] | None = None
-) -> Response:
+def _answer(request: Request, status: int, title: str, message: str, headers: dict[str, str] | None = None) -> Response:
     if request.url.path.startswith(API):
         return JSONResponse({"detail": message or title}, status, headers)
     return render(request, "message.html", {"title": title, "message": message}, status=status, headers=headers)

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from typing import Any, cast
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -113,7 +114,8 @@ class TrustedProxies:
     def __init__(self, app: ASGIApp, proxies: Sequence[str] = ()) -> None:
         self._networks = [ipaddress.ip_network(proxy) for proxy in proxies]
         self._app = app
-        self._rewriting = ProxyHeadersMiddleware(app, trusted_hosts=list(proxies)) if proxies else app
+        # uvicorn has types of its own for the same things
+        self._rewriting = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), trusted_hosts=list(proxies)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""

@@ -87,7 +87,9 @@ def _markdown() -> Any:
     from markdown_it import MarkdownIt
 
     # "zero" knows no HTML; images would be loaded, and links lead away from the work
-    return MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink", "html_block"])
+    return (
+        MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink", "html_block"])
+    )
 
 
 @functools.cache

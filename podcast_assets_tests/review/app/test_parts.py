@@ -54,6 +54,8 @@ def test_times_are_those_of_a_clock() -> None:
 
 
 def test_policies_are_shown_without_html_links_and_images() -> None:
-    shown = markdown("### (HS): *Hate*\n<script>alert(1)</script>\n[here](javascript:alert(1)) ![x](https://evil.example/x.png)")
+    shown = markdown(
+        "### (HS): *Hate*\n<script>alert(1)</script>\n[here](javascript:alert(1)) ![x](https://evil.example/x.png)"
+    )
     assert "<h3>(HS): <em>Hate</em></h3>" in shown
     assert not any(tag in shown for tag in ("<script", "<a ", "<img"))

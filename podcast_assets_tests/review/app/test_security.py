@@ -10,11 +10,11 @@ from podcast_assets.review.app.application import create_app
 from podcast_assets.review.app.sessions import COOKIE
 from podcast_assets.review.leases import next_item
 from podcast_assets.review.roles import User
-from podcast_assets_tests.review.app.conftest import SITE, Person, Site, form_fields, query_of
+from podcast_assets_tests.review.app.conftest import SITE, Site, form_fields, query_of
 from podcast_assets_tests.review.conftest import make_user
 from podcast_assets_tests.review.filled_catalog import segment_ref, window_ref
 
-PASSWORD = "a long enough passphrase"  # noqa: S105
+PASSWORD = "a long enough passphrase"
 EVIL = '"><script>alert(document.cookie)</script><img src=x onerror=alert(1)>'
 ITEM = {"kind": "segment", "batch": "first", "episode": "first-one", "item": segment_ref(0).item_id}
 OPEN = {"/login", "/login/link", "/healthz", "/static"}
@@ -30,7 +30,9 @@ def test_nothing_is_reached_without_a_login(site: Site) -> None:
     """All routes are asked, also those that are added later."""
     visitor = site.visitor()
     asked = 0
-    for route in [r for part in site.app.routes for r in getattr(getattr(part, "original_router", None), "routes", [part])]:
+    for route in [
+        r for part in site.app.routes for r in getattr(getattr(part, "original_router", None), "routes", [part])
+    ]:
         path = getattr(route, "path", "")
         if path in OPEN or path.startswith("/api"):
             continue
@@ -68,7 +70,10 @@ def test_headers_of_every_answer(site: Site) -> None:
 
 def test_pages_have_nothing_that_the_policy_would_stop(site: Site) -> None:
     ada = site.person("ada", "admin")
-    pages = [ada.get(address) for address in ("/", "/dashboard", "/search?words=said", "/next?queue=random", "/next?queue=flagged")]
+    pages = [
+        ada.get(address)
+        for address in ("/", "/dashboard", "/search?words=said", "/next?queue=random", "/next?queue=flagged")
+    ]
     for page in (*pages, site.visitor().get("/login").text):
         assert " style=" not in page
         assert "<style" not in page
@@ -92,7 +97,9 @@ def test_cookies_are_not_for_scripts_or_other_sites(site: Site) -> None:
     assert "strict-transport-security" in answer.headers
 
 
-@pytest.mark.parametrize("address", ["//evil.example", "https://evil.example", "/\\evil.example", "/\tevil", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "address", ["//evil.example", "https://evil.example", "/\\evil.example", "/\tevil", "javascript:alert(1)"]
+)
 def test_a_login_leads_to_no_other_site(site: Site, address: str) -> None:
     add_user(site.engine, "ada", PASSWORD, "reviewer")
     visitor = site.visitor()
@@ -109,10 +116,14 @@ def test_floods_of_logins_are_refused(site: Site) -> None:
     assert answers[0].status_code == 401
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) > 0
-    assert visitor.post("/login", data={"name": "ada", "password": PASSWORD}).status_code == 429, "not even the right one"
+    assert visitor.post("/login", data={"name": "ada", "password": PASSWORD}).status_code == 429, (
+        "not even the right one"
+    )
     messages = {a.text.split('role="alert">')[1].split("<")[0] for a in answers if a.status_code == 401}
     unknown = TestClient(site.app, SITE, client=("192.0.2.7", 1)).post("/login", data={"name": "bob", "password": "x"})
-    assert unknown.text.split('role="alert">')[1].split("<")[0] in messages, "it does not say whether there is such a name"
+    assert unknown.text.split('role="alert">')[1].split("<")[0] in messages, (
+        "it does not say whether there is such a name"
+    )
 
 
 def test_ten_thousand_logins_from_an_address_are_cheap_to_refuse(site: Site) -> None:
@@ -290,7 +301,9 @@ def test_a_login_link_opens_one_session(site: Site) -> None:
 
 def test_only_a_trusted_proxy_names_users_and_addresses(site: Site) -> None:
     make_user(site.engine, "ada")
-    settings = site.settings.model_copy(update={"review_user_header": "X-Forwarded-User", "review_proxies": "10.0.0.0/8"})
+    settings = site.settings.model_copy(
+        update={"review_user_header": "X-Forwarded-User", "review_proxies": "10.0.0.0/8"}
+    )
     app = create_app(settings, site.engine, site.store)
     header = {"x-forwarded-user": "Ada", "x-forwarded-for": "192.0.2.5", "x-forwarded-proto": "https"}
 
@@ -348,4 +361,3 @@ def test_the_page_of_a_blind_review_has_nothing_of_the_model(site: Site) -> None
     assert form_fields(hidden, "label")["blind"] == "1"
     assert query_of(address)["item"] == window_ref(0).item_id
     assert next_item(site.engine, User(make_user(site.engine, "bob").user_id, "bob", "reviewer"), "flagged") is None
-    _ = Person

@@ -109,7 +109,11 @@ class _AudioStream(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] - any buffer
-        data = self._audio.read(self._at, min(self._at + len(buffer), self._audio.size)) if self._at < self._audio.size else b""
+        data = (
+            self._audio.read(self._at, min(self._at + len(buffer), self._audio.size))
+            if self._at < self._audio.size
+            else b""
+        )
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

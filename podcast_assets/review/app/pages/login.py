@@ -23,7 +23,9 @@ router = APIRouter()
 
 @router.get("/login")
 def show_login(
-    request: Request, session: Annotated[Session | None, Depends(find_session)], next: str = "/"  # noqa: A002 - in the URL
+    request: Request,
+    session: Annotated[Session | None, Depends(find_session)],
+    next: str = "/",  # noqa: A002 - in the URL
 ) -> Response:
     """Show the form, unless somebody is logged in."""
     if session is not None:
@@ -74,5 +76,7 @@ def log_out(found: Found, session: Submitted) -> Response:
 
 def _own_path(path: str) -> str:
     """Return a path of this application; `/` for anything that leads elsewhere."""
-    leads_away = not path.startswith("/") or path.startswith("//") or any(c == "\\" or not c.isprintable() for c in path)
+    leads_away = (
+        not path.startswith("/") or path.startswith("//") or any(c == "\\" or not c.isprintable() for c in path)
+    )
     return "/" if leads_away else path
