@@ -89,6 +89,19 @@ def commit_filled_batch(
             commit(store, asset, batch, _fill(rows, TABLES[asset]), about, empty_table(FAILURES))
 
 
+def content_flags(segments: pl.DataFrame) -> pl.DataFrame:
+    """One window per segment, of which the first of an episode is flagged, as moderation writes them."""
+    first = pl.col("segment_index") == 0
+    return segments.select(
+        "episode_id", "start", "end",
+        policy=pl.lit("harmful"), policy_version=pl.lit("1"), policy_hash=pl.lit("0" * 64),
+        window=pl.col("segment_index"), segment_ids=pl.concat_list("segment_id"), label=pl.lit("hate_speech"),
+        label_name=pl.lit("Hate speech"), probability=pl.when(first).then(0.9).otherwise(0.1), threshold=pl.lit(0.5),
+        verdict=pl.when(first).then(pl.lit("flagged")).otherwise(pl.lit("clean")), reason=pl.lit(None, pl.String),
+        engine=pl.lit("stub"), model=pl.lit("none"), degraded=pl.lit(False), fingerprint=pl.lit("f" * 32),
+    )  # fmt: skip
+
+
 def flag_some_segments(engine: Engine) -> None:
     """Give every segment of the catalog a judgment, one every 12 seconds; each hundredth is flagged.
 

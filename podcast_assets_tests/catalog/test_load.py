@@ -1,5 +1,7 @@
 """Loading: what the catalog has is what the store has, whatever happened before."""
 
+import dataclasses
+import datetime
 import json
 from typing import Any
 
@@ -7,7 +9,9 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, insert, select, text
 
+from podcast_assets.catalog.loading import load, rows
 from podcast_assets.catalog.loading.load import forget_versions, load_batch, load_batches
+from podcast_assets.catalog.loading.source import SourceTables
 from podcast_assets.catalog.tables import (
     BATCHES,
     DECISIONS,
@@ -20,8 +24,9 @@ from podcast_assets.catalog.tables import (
 )
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
+from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store, table_key
-from podcast_assets_tests.catalog.filled_store import commit_filled_batch
+from podcast_assets_tests.catalog.filled_store import commit_filled_batch, content_flags
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -177,3 +182,39 @@ def test_every_column_of_the_store_has_its_place_or_a_reason() -> None:
 def test_what_people_said_is_marked_as_kept() -> None:
     assert [table.name for table in kept_tables()] == ["audit", "decisions", "samples", "tokens", "users"]
     assert not BATCHES.info.get("kept")
+
+
+def test_flags_are_loaded_with_when_they_were_judged(
+    catalog: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_filled_batch(store, "first")
+    read = load.read_source
+
+    def with_flags(*arguments: Any) -> SourceTables:
+        source = read(*arguments)
+        now = datetime.datetime.now(datetime.UTC)
+        old = now - datetime.timedelta(hours=25)
+        provenance = source.provenance["transcripts"].with_columns(
+            finished_at=pl.when(pl.col("episode_id") == "first-one").then(pl.lit(now)).otherwise(pl.lit(old))
+        )
+        return dataclasses.replace(
+            source,
+            tables={**source.tables, "content_flags": content_flags(source.tables["diarized_segments"])},
+            provenance={**source.provenance, "content_flags": provenance},
+        )
+
+    monkeypatch.setattr(load, "read_source", with_flags)
+    monkeypatch.setattr(rows, "TABLE_STAGES", {**TABLE_STAGES, "content_flags": "moderate"})
+    loaded = load_batch(catalog, store, "first", words=False)
+    assert loaded.rows["content_flags"] == 8
+    with catalog.connect() as connection:
+        queue = connection.execute(
+            text("SELECT episode_id, verdict, segment_ids, duration FROM podcast_catalog.ra_queue")
+        ).all()
+        assert [tuple(row) for row in queue] == [("first-one", "flagged", ["first-one-000000000-000003000"], 12.0)], (
+            "those of the last 24 hours, with the episode's duration"
+        )
+        flagged = text("SELECT count(*) FROM podcast_catalog.classifications WHERE flagged")
+        assert connection.scalar(flagged) == 2
+        stats = text("SELECT sum(moderated), sum(flags) FROM podcast_catalog.daily_stats")
+        assert tuple(connection.execute(stats).one()) == (2, 2)
