@@ -210,14 +210,14 @@ def publish(again: bool, store: str | None) -> None:
     opened = open_store(settings)
     with open_catalog(settings) as engine:
         done = publish_reviews(engine, opened, again=again, report=lambda batch: print_line(f"{batch}: published"))
-        for batch in done.batches:
+        for batch in done.changed:
             load_batch(engine, opened, batch, words=settings.catalog_words)
         publish_report(engine, opened, settings.review_second_look)
     for batch, why in done.failed.items():
         print_line((f"{batch}: {why}", "red"))
     print_line(
         f"{count_noun(done.decisions, 'decision')} about {count_noun(done.segments, 'segment')} in "
-        f"{count_noun(len(done.batches), 'batch', 'batches')}; {count_noun(done.unchanged, 'batch', 'batches')} without new ones"
+        f"{count_noun(len(done.batches), 'batch')}; {count_noun(done.unchanged, 'batch')} without new ones"
     )
     if done.failed:
         sys.exit(1)

@@ -52,6 +52,8 @@ class PublishedReviews:
 
     batches: list[str] = field(default_factory=list)
     """Batches with new decisions."""
+    changed: list[str] = field(default_factory=list)
+    """Those of them whose segments hold anything else now: the catalog is to load them again."""
     unchanged: int = 0
     """Number of batches without new decisions."""
     decisions: int = 0
@@ -149,8 +151,8 @@ def _publish_batch(
     takedowns: TakedownReader,
     done: PublishedReviews,
 ) -> None:
-    """Publish a batch, and once more if an episode of it was taken down meanwhile."""
-    for _ in range(2):
+    """Publish a batch, and again if an episode of it was taken down meanwhile."""
+    while True:
         gone = _taken_down(takedowns, batch)
         decisions = decision_table(_without(read_decisions(engine, batch=batch), gone))
         with engine.connect() as connection:
@@ -159,7 +161,8 @@ def _publish_batch(
         held = [one for one in effective(engine, batch=batch) if one.ref.episode_id not in gone]
         reviewed = reviewed_segments(held, segments, windows, names)
         write_if_changed(store, decisions_key(batch), decisions, REVIEW_DECISIONS)
-        write_if_changed(store, reviewed_key(batch), reviewed, REVIEWED_SEGMENTS)
+        if write_if_changed(store, reviewed_key(batch), reviewed, REVIEWED_SEGMENTS) and batch not in done.changed:
+            done.changed.append(batch)
         written = _write_transcripts(store, batch, reviewed)
         if _taken_down(takedowns, batch) == gone:
             break

@@ -30,7 +30,7 @@ def population(seed: int, podcasts: int = 8, segments: int = 6_000) -> pl.DataFr
 @pytest.mark.parametrize(("minutes", "missing"), [(60, 0.0), (120, 0.3)])
 def test_the_interval_covers_the_true_rate(minutes: float, missing: float) -> None:
     whole = population(1)
-    truth = whole["errors"].sum() / whole["words"].sum()
+    truth = float(whole["errors"].sum()) / float(whole["words"].sum())
     generator = np.random.default_rng(2)
     covered, rates, draws = 0, [], 400
     for draw in range(draws):
@@ -74,7 +74,7 @@ def test_small_podcasts_and_languages_are_sampled_together() -> None:
     everything = pl.concat([whole, rare, alone])
     sample = draw_sample(everything, float(everything["duration"].sum()) / 20, "first")
     assert sample["weight"].sum() == pytest.approx(everything.height)
-    assert sample.group_by("stratum").len()["len"].min() >= 1
+    assert sample["stratum"].n_unique() > 1
     assert not sample["stratum"].str.contains("rare").any()
     assert draw_sample(everything, 1e9, "all")["weight"].unique().to_list() == [1.0]
     assert draw_sample(everything.head(0), 60, "none").is_empty()

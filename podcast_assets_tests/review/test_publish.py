@@ -76,7 +76,7 @@ def test_decisions_arrive_in_the_store_and_in_the_catalog_and_undo_takes_them_ba
     decide(catalog, ada, segment(0), "text", text("what was said"), seconds=7.5, note="mumbled")
     before = decisions_digest(catalog)
     done = publish(catalog, store)
-    assert (done.batches, done.decisions, done.segments) == (["first"], 2, 2)
+    assert (done.batches, done.changed, done.decisions, done.segments) == (["first"], ["first"], 2, 2)
     row = decisions_of(store).filter(action="text").row(0, named=True)
     assert (row["decided_by"], json.loads(row["value"])["text"], row["note"]) == ("ada", "what was said", "mumbled")
     assert publish(catalog, store).batches == []

@@ -67,7 +67,7 @@ def _publish(
         forget_texts(store, places)
         remove_texts(context.instance, taken.batches)
     done = publish_reviews(engine, store, report=lambda batch: context.log.info(f"{batch}: published its reviews"))
-    for batch in done.batches:
+    for batch in done.changed:
         load_batch(engine, store, batch, words=settings.catalog_words)
     failed = {**done.failed, **takedowns.failed}
     return _result(
