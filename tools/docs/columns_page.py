@@ -76,6 +76,10 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
         "One row per decision of a reviewer, in order.",
     ),
     "discards/": (schema_beside.DISCARDS, "One record per episode that was discarded; `--undo` removes it."),
+    "metadata/<language>/<batch>.parquet": (
+        schema_beside.REVIEWED,
+        "In a published dataset: one row per released segment, with the columns of `hf_shards` and these.",
+    ),
     "episodes/<batch>.parquet": (
         schema_beside.RELEASED_EPISODES,
         "In a published dataset: one row per released episode.",
