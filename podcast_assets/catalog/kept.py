@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, Engine, Table, Uuid, select
+from sqlalchemy import Column, Connection, DateTime, Engine, Table, Uuid, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from podcast_assets.catalog.migrate import check_version, current_version
-from podcast_assets.catalog.tables import DECISIONS, kept_tables, quoting_columns
+from podcast_assets.catalog.tables import DECISIONS, QUEUE_BATCHES, SAMPLES, kept_tables, quoting_columns
 from podcast_assets.common.errors import BadInput
 from podcast_assets.store.store import Store
 
@@ -56,6 +56,8 @@ def restore(engine: Engine, store: Store) -> dict[str, int]:
                 )
             statement = insert(tables[name]).values(_typed(tables[name], row)).on_conflict_do_nothing()
             added[name] += len(connection.execute(statement.returning(*tables[name].primary_key.columns)).all())
+        if added[DECISIONS.name] or added[SAMPLES.name]:
+            connection.execute(delete(QUEUE_BATCHES))  # the queues are made again, with what was decided
     return added
 
 

@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass
 from itertools import groupby
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, all_, bindparam, func, literal, select, text, update
+from sqlalchemy import Connection, Engine, all_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from podcast_assets.catalog.tables import BATCHES, DECISIONS, LEASES, QUEUE_BATCHES, QUEUE_ITEMS, SCHEMA
@@ -110,6 +110,13 @@ _SAMPLES = """
     SELECT 'sample', m.item_kind, m.batch, m.item_id, min(m.episode_id), min(e.podcast), min(e.language), NULL, {priority}, 2
     FROM {schema}.samples m JOIN {schema}.episodes e USING (batch, episode_id)
     WHERE m.batch = :batch GROUP BY m.item_kind, m.batch, m.item_id
+"""
+
+_SET_STATE = f"""
+    UPDATE {SCHEMA}.queue_items q SET look = n.look, seen_by = n.seen::uuid[]
+    FROM unnest(CAST(:kinds AS text[]), CAST(:items AS text[]), CAST(:looks AS smallint[]), CAST(:seen AS text[]))
+        AS n(item_kind, item_id, look, seen)
+    WHERE q.batch = :batch AND q.item_kind = n.item_kind AND q.item_id = n.item_id
 """
 
 
@@ -268,14 +275,16 @@ def _apply_decisions(connection: Connection, batch: str) -> None:
         if states[row.item_kind, row.item_id] != (row.look, sorted(row.seen_by))
     }
     if wrong:
+        keys = sorted(wrong)
         connection.execute(
-            update(QUEUE_ITEMS)
-            .where(q.batch == batch, q.item_kind == bindparam("kind"), q.item_id == bindparam("item"))
-            .values(look=bindparam("to_look"), seen_by=bindparam("to_seen", type_=q.seen_by.type)),
-            [
-                {"kind": kind, "item": item, "to_look": states[kind, item][0], "to_seen": states[kind, item][1]}
-                for kind, item in sorted(wrong)
-            ],
+            text(_SET_STATE),
+            {
+                "batch": batch,
+                "kinds": [kind for kind, _ in keys],
+                "items": [item for _, item in keys],
+                "looks": [states[key][0] for key in keys],
+                "seen": ["{" + ",".join(map(str, states[key][1])) + "}" for key in keys],
+            },
         )
 
 

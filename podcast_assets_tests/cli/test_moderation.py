@@ -64,7 +64,10 @@ def test_show_checks_a_file_and_names_the_line_of_an_error(tmp_path: Path) -> No
     assert f"{broken}, line {line}: the heading of a label must be like" in str(result.output) + str(result.exception)
 
 
-def test_a_trial_shows_a_sample_and_what_all_would_take_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_trial_shows_a_sample_and_what_all_would_take_and_writes_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no cell is wrapped
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     file = write_policy(tmp_path / "own", "mine")
     result = command("try", file, "--store", folder, "--sample", "2", "--json")

@@ -45,7 +45,7 @@ def test_definitions_load_where_no_ml_package_is_installed() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assets, engines = map(int, result.stdout.split())
-    assert assets == 12
+    assert assets == 13
     assert engines >= 4
 
 
