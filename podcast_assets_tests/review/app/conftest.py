@@ -107,7 +107,7 @@ def site(catalog: Engine, review_settings: Settings, tmp_path: Path, audio: byte
     """Two episodes of a batch, whose items are all in the queue `random` and need one look."""
     settings = review_settings.model_copy(update={"store": str(tmp_path / "store"), "review_second_look": 0.0})
     store = Store.at(tmp_path / "store")
-    fill_batch(catalog, episodes=("one", "two"), segments=8)
+    fill_batch(catalog, episodes=("one", "two"), segments=12)
     key = working_key("ab" * 32)
     store.write(key, audio)
     with catalog.begin() as connection:

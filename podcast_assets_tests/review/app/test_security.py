@@ -204,7 +204,7 @@ def test_forms_that_no_page_sends_change_nothing(site: Site, change: dict[str, s
 def test_what_people_said_and_wrote_is_never_html(site: Site) -> None:
     with site.engine.begin() as connection:
         connection.execute(update(EPISODES).values(title=EVIL, podcast_title=EVIL))
-        connection.execute(update(SEGMENTS).values(text=EVIL, second_text=EVIL + " and", speaker="<b>S0</b>"))
+        connection.execute(update(SEGMENTS).values(text=EVIL, second_text=EVIL + " and"))
     ada = site.person("ada", "adjudicator")
     address = ada.client.get("/next?queue=random").headers["location"]
     fields = form_fields(ada.get(address), "rename_speaker")
@@ -223,7 +223,7 @@ def test_what_people_said_and_wrote_is_never_html(site: Site) -> None:
     for page in pages:
         assert "<script>alert" not in page
         assert "<img" not in page
-        assert "<b>S0" not in page
+        assert "<b>" not in page
     assert pages[0].count("onerror") >= 3, "it is shown, as text"
 
 
