@@ -135,7 +135,7 @@ def test_the_player_plays_seeks_and_lights_the_word(reviewer: Callable[..., Revi
     page.locator(".segment:not(.context) .w").nth(2).click()
     page.wait_for_function("() => document.querySelector('#clock').textContent === '0:07.0'")
     ada.press("]", "]")
-    assert page.locator("#speed").text_content().startswith("1.5")
+    assert page.locator("#speed").inner_text().startswith("1.5")
     ada.press("o")
     assert page.locator("#loop").is_checked()
     ada.press("?")
