@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -32,6 +33,7 @@ def add_error_pages(app: FastAPI) -> None:
     app.add_exception_handler(ForgedRequest, _forged)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DataError, _invalid_text)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failed)
 
@@ -67,6 +69,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     names = ", ".join(sorted({str(part["loc"][-1]) for part in error.errors()}))
     return _answer(request, 422, "Not a valid request", f"Missing or not valid: {names}")
+
+
+async def _invalid_text(request: Request, _error: Exception) -> Response:
+    """Answer what PostgreSQL takes for no value of its type, such as a text with NUL."""
+    return _answer(request, 422, "Not a valid request", "The request has characters or numbers that cannot be stored.")
 
 
 async def _http(request: Request, error: Exception) -> Response:

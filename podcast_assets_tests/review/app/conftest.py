@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import html
 import io
 import re
 import threading
@@ -80,7 +81,7 @@ def form_fields(page: str, action: str = "", form: str = "decision") -> dict[str
     for found in re.findall(r"<form.*?</form>", page, re.DOTALL):
         fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', found))
         if (action and fields.get("action") == action) or (not action and f'id="{form}"' in found):
-            return {name: value.replace("&amp;", "&").replace("&lt;", "<") for name, value in fields.items()}
+            return {name: html.unescape(value) for name, value in fields.items()}
     raise AssertionError(f"no such form: {action or form}")
 
 
@@ -106,7 +107,7 @@ def site(catalog: Engine, review_settings: Settings, tmp_path: Path, audio: byte
     """Two episodes of a batch, whose items are all in the queue `random` and need one look."""
     settings = review_settings.model_copy(update={"store": str(tmp_path / "store"), "review_second_look": 0.0})
     store = Store.at(tmp_path / "store")
-    fill_batch(catalog, episodes=("one", "two"), segments=8)
+    fill_batch(catalog, episodes=("one", "two"), segments=12)
     key = working_key("ab" * 32)
     store.write(key, audio)
     with catalog.begin() as connection:

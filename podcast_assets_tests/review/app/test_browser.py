@@ -121,21 +121,21 @@ def test_the_player_plays_seeks_and_lights_the_word(reviewer: Callable[..., Revi
     ada = reviewer("ada")
     page = ada.page
     ada.page.goto(re.sub(r"/$", "", page.url.split("?")[0]) + "/next?queue=low_confidence")
-    page.wait_for_function("document.querySelector('#audio').readyState >= 1")
+    page.wait_for_function("() => document.querySelector('#audio').readyState >= 1")
     start = 6.0
     page.wait_for_function("start => document.querySelector('#audio').currentTime >= start - 0.1", arg=start)
     page.locator(".segment:not(.context) .w.now").first.wait_for()
-    page.wait_for_function("document.querySelector('#audio').paused")  # at the item's end
+    page.wait_for_function("() => document.querySelector('#audio').paused")  # at the item's end
     assert page.evaluate("document.querySelector('#audio').currentTime") == pytest.approx(9.0, abs=1.5)
     ada.press("h", "ArrowLeft")
-    page.wait_for_function("document.querySelector('#clock').textContent === '0:04.0'")
+    page.wait_for_function("() => document.querySelector('#clock').textContent === '0:04.0'")
     ada.press("ArrowRight", ".")
-    page.wait_for_function("document.querySelector('#clock').textContent === '0:06.5'")
+    page.wait_for_function("() => document.querySelector('#clock').textContent === '0:06.5'")
     assert page.locator(".w.now").text_content() == "was"
     page.locator(".segment:not(.context) .w").nth(2).click()
-    page.wait_for_function("document.querySelector('#clock').textContent === '0:07.0'")
+    page.wait_for_function("() => document.querySelector('#clock').textContent === '0:07.0'")
     ada.press("]", "]")
-    assert page.locator("#speed").text_content().startswith("1.5")
+    assert page.locator("#speed").inner_text().startswith("1.5")
     ada.press("o")
     assert page.locator("#loop").is_checked()
     ada.press("?")
@@ -143,7 +143,7 @@ def test_the_player_plays_seeks_and_lights_the_word(reviewer: Callable[..., Revi
     ada.press("Escape")
     assert page.locator("#keys").is_hidden()
     ada.press("Space")
-    page.wait_for_function("!document.querySelector('#audio').paused")
+    page.wait_for_function("() => !document.querySelector('#audio').paused")
     drawn = "document.querySelector('#waveform').getContext('2d').getImageData(0, 0, 200, 60).data.some(v => v)"
     assert page.evaluate(drawn)
     assert not ada.problems

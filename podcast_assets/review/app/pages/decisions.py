@@ -73,7 +73,7 @@ def undo_decision(found: Found, session: Submitted, work: FormWork) -> Response:
     undone = undo(found.engine, session.user, session.session_id)
     if undone is None:
         return RedirectResponse("/?said=nothing", 303)
-    queue = undone.queue if undone.queue in QUEUES else work.queue
+    queue = next((name for name in QUEUES if name == undone.queue), work.queue)
     return RedirectResponse(work.for_queue(queue).item_address(undone.ref, "undone"), 303)
 
 
