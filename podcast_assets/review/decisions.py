@@ -111,9 +111,10 @@ def decide(
         decision = make_decision(
             connection.execute(insert(DECISIONS).values(row).returning(*DECISIONS.columns)).mappings().one()
         )
+        # the queue before the lease, as `next_item` locks them: the other way round they would wait for each other
+        update_item(connection, ref, [*standing, decision])
         if action in FINISHING:
             remove_lease(connection, ref, user.user_id)
-        update_item(connection, ref, [*standing, decision])
     return decision
 
 

@@ -73,12 +73,10 @@ def next_item(
     Returns:
         The lease; None if nothing is left for this user.
     """
-    with engine.begin() as connection:
-        running = _running_lease(connection, user, queue, duration)
-    if running is not None:
-        return running
     if queue == "search":
-        return _first_free(engine, user, refs or (), duration)
+        with engine.begin() as connection:
+            running = _running_lease(connection, user, queue, duration)
+        return running or _first_free(engine, user, refs or (), duration)
     restricted = {name: value for name, value in vars(only or QueueFilter()).items() if value is not None}
     filters = "".join(f" AND q.{name} = :only_{name}" for name in restricted)
     given = {
@@ -88,8 +86,10 @@ def next_item(
         **{f"only_{name}": value for name, value in restricted.items()},
     }
     locked, any_ = (text(query.format(schema=SCHEMA, filters=filters)) for query in (_LOCKED, _NEXT))
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
         with engine.begin() as connection:
+            if number == 0 and (running := _running_lease(connection, user, queue, duration)) is not None:
+                return running
             # all that is left may be locked for a moment, by others or because the queue is made again
             row = connection.execute(locked, given).first() or connection.execute(any_, given).first()
             if row is None:
