@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
 
 
+_NOUNS = {"audit": "audit event", "samples": "sampled item"}
+"""Table that a backup has → what its rows are, where its name does not say that."""
 _REPORTED = 50_000
 """Phrases after which `embed` says how far it is."""
 
@@ -166,8 +168,7 @@ def backup(store: str | None) -> None:
     opened_store = open_store(settings)
     with _connected(settings) as engine:
         counts = kept.backup(engine, opened_store)
-    rows = ", ".join(count_noun(number, name.removesuffix("s")) for name, number in counts.items())
-    print_line(f"{rows} in {opened_store.path(kept.KEY)}")
+    print_line(f"{_count_rows(counts)} in {opened_store.path(kept.KEY)}")
 
 
 @catalog.command()
@@ -179,7 +180,12 @@ def restore(store: str | None) -> None:
     settings = load_settings(store=store)
     with _connected(settings) as engine:
         added = kept.restore(engine, open_store(settings))
-    print_line(f"{', '.join(count_noun(number, name.removesuffix('s')) for name, number in added.items())} added")
+    print_line(f"{_count_rows(added)} added")
+
+
+def _count_rows(counts: Mapping[str, int]) -> str:
+    found = [count_noun(number, _NOUNS.get(name, name.removesuffix("s"))) for name, number in counts.items() if number]
+    return ", ".join(found) or "nothing"
 
 
 @catalog.command()

@@ -44,8 +44,9 @@ def test_load_look_decide_take_down_and_restore(kept_server: Place) -> None:
     assert json.loads(catalog("load", "--json"))["unchanged"] == 1
     assert query("SELECT count(*) FROM transcripts") == "20"
     query(
-        "INSERT INTO decisions (batch, episode_id, decision, corrected_text) VALUES "
-        "('first', 'first-one', 'corrected', 'what was said'), ('second', 'second-one', 'corrected', 'also said')"
+        "INSERT INTO decisions (batch, episode_id, action, value) VALUES "
+        "('first', 'first-one', 'text', '{\"text\": \"what was said\"}'), "
+        "('second', 'second-one', 'text', '{\"text\": \"also said\"}')"
     )
     assert "2 decisions" in place.command("catalog", "backup").stderr
 
@@ -61,7 +62,7 @@ def test_load_look_decide_take_down_and_restore(kept_server: Place) -> None:
         "'first-one'), (SELECT count(*) FROM provenance WHERE episode_id = 'first-one'), (SELECT count(*) FROM takedowns)"
     )
     assert query(everywhere) == "0|0|0|1"
-    assert query("SELECT corrected_text FROM decisions ORDER BY 1") == "also said"
+    assert query("SELECT value ->> 'text' FROM decisions ORDER BY 1") == "also said"
     assert json.loads(catalog("load", "--json")) == {
         "loaded": [], "removed": [], "unchanged": 2, "failed": {}, "rows": 0, "changed": 0,
     }  # fmt: skip
@@ -70,7 +71,7 @@ def test_load_look_decide_take_down_and_restore(kept_server: Place) -> None:
     assert json.loads(catalog("rebuild", "--json"))["loaded"] == ["first", "second"]
     assert query(everywhere) == "0|0|0|1"
     assert "2 decisions added" in place.command("catalog", "restore").stderr
-    assert query("SELECT count(*), count(corrected_text) FROM decisions") == "2|1"
+    assert query("SELECT count(*), count(value) FROM decisions") == "2|1"
 
 
 def test_a_takedown_that_does_not_reach_the_catalog_says_so(place: Place) -> None:

@@ -20,11 +20,11 @@ def decisions(engine: Engine) -> list[dict[str, object]]:
 
 def decide(engine: Engine) -> None:
     at = datetime.datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=datetime.UTC)
-    said = {"decision": "corrected", "decided_by": "Zoë", "decided_at": at, "policy": "harmful"}
+    said = {"action": "text", "decided_by": "Zoë", "decided_at": at, "policy": "harmful"}
     with engine.begin() as connection:
         rows = [
-            said | {"batch": "one", "episode_id": "a", "segment_id": "a-1", "corrected_text": 'he said "no"\n'},
-            said | {"batch": "one", "episode_id": "b", "segment_id": None, "corrected_text": "what b said"},
+            said | {"batch": "one", "episode_id": "a", "item_id": "a-1", "value": {"text": 'he said "no"\n'}},
+            said | {"batch": "one", "episode_id": "b", "item_id": None, "value": {"text": "what b said"}},
         ]
         connection.execute(insert(DECISIONS), rows)
 
@@ -33,17 +33,17 @@ def test_decisions_come_back_after_the_database_is_dropped(catalog: Engine, tmp_
     store = Store.at(tmp_path)
     decide(catalog)
     before = decisions(catalog)
-    assert backup(catalog, store) == {"decisions": 2}
+    assert backup(catalog, store)["decisions"] == 2
     with catalog.begin() as connection:
         connection.execute(text("DROP SCHEMA podcast_catalog CASCADE"))
     migrate(catalog)
     assert decisions(catalog) == []
-    assert restore(catalog, store) == {"decisions": 2}
+    assert restore(catalog, store)["decisions"] == 2
     assert decisions(catalog) == before
     with catalog.begin() as connection:
-        connection.execute(update(DECISIONS).values(note="newer than the backup"))
-    assert restore(catalog, store) == {"decisions": 0}
-    assert {row["note"] for row in decisions(catalog)} == {"newer than the backup"}
+        connection.execute(update(DECISIONS).values(value=None))
+    assert restore(catalog, store)["decisions"] == 0
+    assert {row["value"] for row in decisions(catalog)} == {None}, "what the database has is newer than the backup"
 
 
 def test_a_damaged_backup_restores_nothing(catalog: Engine, tmp_path: Path) -> None:
@@ -54,7 +54,8 @@ def test_a_damaged_backup_restores_nothing(catalog: Engine, tmp_path: Path) -> N
     backup(catalog, store)
     data = store.read(KEY)
     with catalog.begin() as connection:
-        connection.execute(DECISIONS.delete())
+        connection.execute(text("DROP SCHEMA podcast_catalog CASCADE"))
+    migrate(catalog)
     store.write(KEY, data[:-20])
     with pytest.raises(BadInput, match="line 3 is damaged: nothing was restored"):
         restore(catalog, store)
@@ -72,9 +73,10 @@ def test_what_was_taken_down_is_not_quoted_in_the_backup(catalog: Engine, tmp_pa
     assert forget_texts(store, ["one/b"]) == 1
     assert b"what b said" not in store.read(KEY)
     with catalog.begin() as connection:
-        connection.execute(DECISIONS.delete())
+        connection.execute(text("DROP SCHEMA podcast_catalog CASCADE"))
+    migrate(catalog)
     restore(catalog, store)
-    assert [(row["decision"], row["corrected_text"]) for row in decisions(catalog)] == [
-        ("corrected", 'he said "no"\n'),
-        ("corrected", None),
+    assert [(row["action"], row["value"]) for row in decisions(catalog)] == [
+        ("text", {"text": 'he said "no"\n'}),
+        ("text", None),
     ]

@@ -12,7 +12,7 @@ from podcast_assets.catalog.migrate import migrate
 from podcast_assets.store.store import Store
 from podcast_assets_tests.catalog.filled_store import commit_filled_batch
 
-INSERT = "INSERT INTO podcast_catalog.decisions (episode_id, decision) VALUES ('first-one', 'confirmed')"
+INSERT = "INSERT INTO podcast_catalog.decisions (episode_id, action) VALUES ('first-one', 'skip')"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_each_role_may_do_what_it_is_for(catalog: Engine, store: Store) -> None:
     denied = {
         reader: [INSERT, "DELETE FROM podcast_catalog.segments", "DROP TABLE podcast_catalog.words"],
         reviewer: [
-            "UPDATE podcast_catalog.decisions SET decision = 'x'",
+            "UPDATE podcast_catalog.decisions SET action = 'x'",
             "DELETE FROM podcast_catalog.decisions",
             "UPDATE podcast_catalog.segments SET text = 'x'",
         ],
