@@ -46,7 +46,7 @@ def test_a_backup_brings_back_users_tokens_and_decisions(catalog: Engine, tmp_pa
     with catalog.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         names = ", ".join(f"{SCHEMA}.{table.name}" for table in METADATA.sorted_tables)
-        connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text(f"TRUNCATE {names} CASCADE"))
     fill_batch(catalog)
     refresh_queues(catalog, criteria)
     assert restore(catalog, store)["decisions"] == 3
