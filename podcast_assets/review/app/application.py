@@ -42,7 +42,7 @@ def create_app(
         settings: its settings.
         engine: engine of the catalog; made from the settings if it is None.
         store: the store; opened as the settings say if it is None.
-        pipeline: what the HTTP interface asks of the pipeline; None: there is no HTTP interface.
+        pipeline: what the HTTP interface asks of the pipeline, and what retries failures; None: there is neither.
 
     Raises:
         Misconfigured: the catalog does not run, or its tables are of another version.
@@ -53,7 +53,7 @@ def create_app(
         check_version(connection)
     # its own pages of the interface would load scripts from other sites
     app = FastAPI(title="podcast-assets", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
-    app.state.services = Services(settings, engine, store)
+    app.state.services = Services(settings, engine, store, pipeline)
     app.state.api = ApiServices(settings, engine, store, pipeline) if pipeline is not None else None
     if app.state.api is not None:
         mount_api(app, app.state.api)

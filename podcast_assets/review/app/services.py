@@ -6,6 +6,7 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.review.api.pipeline import Pipeline
 from podcast_assets.review.queues import Criteria
 from podcast_assets.store.store import Store
 
@@ -17,6 +18,8 @@ class Services:
     settings: Settings = field(repr=False)
     engine: Engine
     store: Store
+    pipeline: Pipeline | None = None
+    """What retries failures; None: the page cannot."""
 
     @property
     def criteria(self) -> Criteria:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
+from podcast_assets.review.app.failures import carry_out, take_back
 from podcast_assets.review.app.pages.work import FormRef, FormWork
 from podcast_assets.review.app.sessions import Found, Submitted, require_role
 from podcast_assets.review.decisions import FINISHING, Action, decide, undo
@@ -44,23 +45,25 @@ def save_decision(
     """Save a decision; then go to the next item of the queue, or on with this one."""
     if action == "undo":
         raise BadDecision("undo has a form of its own")
-    if action == "takedown":
+    if action in ("takedown", "retry", "discard"):
         require_role(session, "adjudicator")
     item = load_item(found.engine, found.store, ref, user=session.user, blind=blind)
-    decide(
-        found.engine,
-        session.user,
-        ref,
-        action,
-        read_value(action, item, form),
-        queue=work.queue,
-        shown=item.shown(),
-        confidence=_read_number(confidence, 1.0),
-        note=note.strip() or None,
-        seconds=_read_number(seconds, _LONGEST_SECONDS),
-        session=session.session_id,
-        token=token,
-    )
+    value = read_value(action, item, form)
+    with carry_out(found, action, ref, session.user.name, note.strip() or None):
+        decide(
+            found.engine,
+            session.user,
+            ref,
+            action,
+            value,
+            queue=work.queue,
+            shown=item.shown(),
+            confidence=_read_number(confidence, 1.0),
+            note=note.strip() or None,
+            seconds=_read_number(seconds, _LONGEST_SECONDS),
+            session=session.session_id,
+            token=token,
+        )
     if action not in FINISHING:
         return RedirectResponse(work.item_address(ref, "kept"), 303)
     said = {"skip": "skipped", "takedown": "requested"}.get(action, "saved")
@@ -73,6 +76,7 @@ def undo_decision(found: Found, session: Submitted, work: FormWork) -> Response:
     undone = undo(found.engine, session.user, session.session_id)
     if undone is None:
         return RedirectResponse("/?said=nothing", 303)
+    take_back(found, undone)
     queue = next((name for name in QUEUES if name == undone.queue), work.queue)
     return RedirectResponse(work.for_queue(queue).item_address(undone.ref, "undone"), 303)
 
