@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -165,8 +166,8 @@ def disable_token(name: str) -> None:
 def _ask_password(from_stdin: bool) -> str:
     """Ask for a password, so that it is in no list of processes and no history."""
     if not from_stdin:
-        return click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise BadInput("the standard input has no password in its first line")
     return password

@@ -1,5 +1,6 @@
 """Queues: what there is to review, and what is still open."""
 
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from itertools import groupby
@@ -262,7 +263,7 @@ def _apply_decisions(connection: Connection, batch: str) -> None:
             .group_by(q.item_kind, q.item_id)
         )
     }
-    states = {key: (1, []) for key in looks}
+    states: dict[tuple[str, str], tuple[int | None, list[uuid.UUID]]] = {key: (1, []) for key in looks}
     for key, group in groupby(decisions, key=lambda decision: (decision.ref.kind, decision.ref.item_id)):
         if key in looks:
             standing = settling.standing_decisions(group)

@@ -1,7 +1,7 @@
 """Failures in the page: what an adjudicator decides is carried out."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from podcast_assets.catalog.tables import DECISIONS
 from podcast_assets.common.errors import BadInput
+from podcast_assets.review.api.pipeline import Pipeline
 from podcast_assets.review.app.application import create_app
 from podcast_assets.review.app.pages import decisions as decisions_page
 from podcast_assets.review.errors import LeaseLost
@@ -47,7 +48,7 @@ def failing(site: Site, queue: QueueDouble) -> Site:
     commit(
         site.store, "raw_audio", "first", make_table([row], RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES)
     )
-    app: FastAPI = create_app(site.settings, site.engine, site.store, queue)
+    app: FastAPI = create_app(site.settings, site.engine, site.store, cast(Pipeline, queue))
     return Site(app, site.engine, site.store, site.settings)
 
 
@@ -56,7 +57,7 @@ def decisions(site: Site) -> int:
         return connection.scalar(select(func.count()).select_from(DECISIONS)) or 0
 
 
-def fields_of(person: Person, action: str) -> Mapping[str, str]:
+def fields_of(person: Person, action: str) -> dict[str, str]:
     return dict(form_fields(person.get("/next?queue=failures"), action))
 
 

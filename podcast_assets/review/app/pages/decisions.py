@@ -14,7 +14,7 @@ from podcast_assets.review.app.sessions import Found, Submitted, require_role
 from podcast_assets.review.decisions import FINISHING, Action, decide, undo
 from podcast_assets.review.errors import BadDecision
 from podcast_assets.review.items import Item, load_item
-from podcast_assets.review.queues import QUEUES
+from podcast_assets.review.queues import QUEUES, Queue
 from podcast_assets.review.texts import align_words
 
 router = APIRouter()
@@ -77,7 +77,8 @@ def undo_decision(found: Found, session: Submitted, work: FormWork) -> Response:
     if undone is None:
         return RedirectResponse("/?said=nothing", 303)
     take_back(found, undone)
-    queue = next((name for name in QUEUES if name == undone.queue), work.queue)
+    known: dict[str, Queue] = {name: name for name in QUEUES}
+    queue = known.get(undone.queue or "", work.queue)
     return RedirectResponse(work.for_queue(queue).item_address(undone.ref, "undone"), 303)
 
 
