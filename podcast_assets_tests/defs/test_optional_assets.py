@@ -107,7 +107,7 @@ def test_each_has_its_place_in_the_graph() -> None:
     assert parents["episode_shards"] == {"hf_shards"}
     assert parents["hf_shards"] == {"quality_scores"}
     dataset = {k.to_user_string() for k in graph.get(dg.AssetKey("hf_dataset")).parent_keys}
-    assert dataset == {"hf_shards", "episode_shards", "content_flags"}
+    assert dataset == {"hf_shards", "episode_shards", "content_flags", "review_decisions"}
 
 
 def test_a_batch_is_done_without_them_and_with_their_failures(store: Store) -> None:
