@@ -142,6 +142,7 @@ def start_review_page(port: int) -> None:
         str(port),
         "--login-link",
         "--beside-dagster",
+        str(os.getpid()),
     ]
     subprocess.Popen(command)  # noqa: S603
 

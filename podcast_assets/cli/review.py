@@ -37,11 +37,13 @@ def is_installed() -> bool:
     is_flag=True,
     help="Print a link that logs an admin in once, within 10 minutes. Makes the admin if there is none.",
 )
-@click.option("--beside-dagster", is_flag=True, hidden=True, help="As a part of `podcast-assets dev`.")
+@click.option(
+    "--beside-dagster", type=int, hidden=True, help="As a part of `podcast-assets dev`, whose process id this is."
+)
 @STORE
 @click.pass_context
 def review(
-    context: click.Context, host: str, port: int, login_link: bool, beside_dagster: bool, store: str | None
+    context: click.Context, host: str, port: int, login_link: bool, beside_dagster: int | None, store: str | None
 ) -> None:
     """Serve the review page, where people listen, judge and correct, and the HTTP interface; manage its users and tokens.
 
@@ -63,7 +65,7 @@ review.add_command(publish)
 review.add_command(user)
 
 
-def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, beside_dagster: bool) -> None:
+def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, beside_dagster: int | None) -> None:
     from podcast_assets.catalog.connection import catalog_url, connect
     from podcast_assets.catalog.migrate import migrate
     from podcast_assets.cli.pipeline import StorePipeline
@@ -81,7 +83,7 @@ def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, besi
             f"--host {host} opens the page to other machines, and nobody could log in: add users first, by "
             "`podcast-assets review user add NAME --role admin`"
         )
-    if beside_dagster and not settings.catalog_enabled:
+    if beside_dagster is not None and not settings.catalog_enabled:
         threading.Thread(target=_keep_loading, args=(settings, engine, opened_store), name="load", daemon=True).start()
 
     def announce() -> None:
@@ -92,7 +94,7 @@ def _serve(settings: "Settings", host: str, port: int, *, login_link: bool, besi
             # not by print_line, which redacts queries
             click.echo(f"  {shown}/login/link?secret={secret}  logs in once, within 10 minutes", err=True)
 
-    serve(app, host, port, announce, with_parent=beside_dagster)
+    serve(app, host, port, announce, parent=beside_dagster)
 
 
 def _keep_loading(settings: "Settings", engine: "Engine", store: "Store") -> None:

@@ -23,7 +23,7 @@ _PARENT = 1.0
 """Seconds between looks whether the parent process lives."""
 
 
-def serve(app: FastAPI, host: str, port: int, ready: Callable[[], None], *, with_parent: bool = False) -> None:
+def serve(app: FastAPI, host: str, port: int, ready: Callable[[], None], *, parent: int | None = None) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
     Args:
@@ -31,7 +31,7 @@ def serve(app: FastAPI, host: str, port: int, ready: Callable[[], None], *, with
         host: address to listen at.
         port: port to listen at.
         ready: called once it listens.
-        with_parent: end when the process that started this one has ended.
+        parent: id of the process that started this one: end when it has ended, as it may have while this one began.
 
     Raises:
         SystemExit: it cannot listen there; uvicorn has said why.
@@ -48,8 +48,8 @@ def serve(app: FastAPI, host: str, port: int, ready: Callable[[], None], *, with
         timeout_graceful_shutdown=_GRACE,
     )
     server = _Server(config, ready)
-    if with_parent:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
+    if parent is not None:
+        threading.Thread(target=_end_with_parent, args=(parent,), name="parent", daemon=True).start()
     server.run()
 
 
