@@ -64,10 +64,7 @@ def test_show_checks_a_file_and_names_the_line_of_an_error(tmp_path: Path) -> No
     assert f"{broken}, line {line}: the heading of a label must be like" in str(result.output) + str(result.exception)
 
 
-def test_a_trial_shows_a_sample_and_what_all_would_take_and_writes_nothing(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # no cell is wrapped
+def test_a_trial_shows_a_sample_and_what_all_would_take_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     file = write_policy(tmp_path / "own", "mine")
     result = command("try", file, "--store", folder, "--sample", "2", "--json")
@@ -81,7 +78,8 @@ def test_a_trial_shows_a_sample_and_what_all_would_take_and_writes_nothing(
     people = " ".join(command("try", file, "--store", folder).output.split())
     assert "calibration probes: 2 of 2 right" in people
     assert "bad 0.80 flagged" in people
-    assert "the answer is 'maybe' needs_review" in people
+    for said in ("the answer is", "'maybe'", "needs_review"):  # a narrow terminal wraps cells
+        assert said in people
     assert "all: 3 windows of 3 episodes" in people
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
