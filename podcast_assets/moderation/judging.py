@@ -12,7 +12,7 @@ from podcast_assets.moderation.protocol import (
     Usage,
     Window,
 )
-from podcast_assets.moderation.windows import SpokenSegment, WindowPlan, plan_windows
+from podcast_assets.moderation.windows import JudgedSegment, WindowPlan, plan_windows
 from podcast_assets.store.store import Store
 
 FLAGGED, CLEAN, NEEDS_REVIEW, NOT_JUDGED = "flagged", "clean", "needs_review", "not_judged"
@@ -72,7 +72,7 @@ def other_language(window: Window, policy: ModerationPolicy) -> str | None:
 
 
 def plan_episode(
-    segments: Sequence[SpokenSegment], policy: ModerationPolicy, classifier: ContentClassifier
+    segments: Sequence[JudgedSegment], policy: ModerationPolicy, classifier: ContentClassifier
 ) -> WindowPlan:
     """Plan the windows of an episode, each within the classifier's limit."""
     return plan_windows(segments, words=policy.window_words, fits=lambda text: classifier.fits(text, policy))

@@ -18,8 +18,8 @@ _SENTENCE_END = re.compile(r"[.!?…。！？।؟](?=[\s\"'»”)]|$)|[。！�
 
 
 @dataclass(frozen=True)
-class SpokenSegment:
-    """A segment with what was said in it."""
+class JudgedSegment:
+    """A segment with the text that is judged."""
 
     segment_id: str
     start: float
@@ -44,7 +44,7 @@ class WindowPlan:
 class _Turn:
     """Consecutive segments of one speaker, or a piece of one segment."""
 
-    segments: tuple[SpokenSegment, ...]
+    segments: tuple[JudgedSegment, ...]
     text: str
 
     @property
@@ -53,7 +53,7 @@ class _Turn:
 
 
 def plan_windows(
-    segments: Sequence[SpokenSegment], *, words: int = 300, fits: Callable[[str], bool] = lambda _: True
+    segments: Sequence[JudgedSegment], *, words: int = 300, fits: Callable[[str], bool] = lambda _: True
 ) -> WindowPlan:
     """Group what was said into windows of whole turns.
 
@@ -87,9 +87,9 @@ def count_words(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def _read_turns(segments: Sequence[SpokenSegment], words: int) -> Iterator[_Turn]:
+def _read_turns(segments: Sequence[JudgedSegment], words: int) -> Iterator[_Turn]:
     """Consecutive segments of one speaker, cut between segments where a turn is longer than a window."""
-    current: list[SpokenSegment] = []
+    current: list[JudgedSegment] = []
     length = 0
     for segment in segments:
         more = count_words(segment.text)
@@ -102,7 +102,7 @@ def _read_turns(segments: Sequence[SpokenSegment], words: int) -> Iterator[_Turn
         yield _make_turn(current)
 
 
-def _make_turn(segments: Sequence[SpokenSegment]) -> _Turn:
+def _make_turn(segments: Sequence[JudgedSegment]) -> _Turn:
     return _Turn(tuple(segments), join_texts(" ".join(s.text.split()) for s in segments))
 
 

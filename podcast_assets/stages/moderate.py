@@ -18,7 +18,7 @@ from podcast_assets.moderation.judging import (
 )
 from podcast_assets.moderation.protocol import ContentClassifier, ModerationPolicy
 from podcast_assets.moderation.texts import text_hash
-from podcast_assets.moderation.windows import SpokenSegment
+from podcast_assets.moderation.windows import JudgedSegment
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import by_episode
@@ -80,7 +80,7 @@ class Moderate(EngineStage, OneByOne):
 
     def process(self, worker: ContentClassifier, episode: Episode, prepared: None) -> pl.DataFrame:
         """One row per window and label."""
-        segments = [SpokenSegment(*row) for row in episode.inputs["texts"].select(TEXT_COLUMNS).iter_rows()]
+        segments = [JudgedSegment(*row) for row in episode.inputs["texts"].select(TEXT_COLUMNS).iter_rows()]
         plan = plan_episode(segments, self.policy, worker)
         judged = sorted(judge_windows(plan, self.policy, worker, self.store), key=lambda j: j.window.index)
         hashes = {s.segment_id: text_hash(s.text) for s in segments}

@@ -17,7 +17,7 @@ from podcast_assets.moderation.judging import (
     verdict_of,
 )
 from podcast_assets.moderation.protocol import ContentClassifier, ModerationPolicy, Usage, Window
-from podcast_assets.moderation.windows import SpokenSegment, WindowPlan, count_words
+from podcast_assets.moderation.windows import JudgedSegment, WindowPlan, count_words
 from podcast_assets.stages.moderate import TEXT_COLUMNS, episodes_to_moderate
 from podcast_assets.stages.profiles import make_classifier
 from podcast_assets.store.commits import CommittedTable
@@ -142,7 +142,7 @@ def try_policy(
     episodes, hours, elsewhere = 0, 0.0, 0
     for batch in names:
         for episode in _read_episodes(store, batch, policy):
-            segments = [SpokenSegment(*row) for row in episode.inputs["texts"].select(TEXT_COLUMNS).iter_rows()]
+            segments = [JudgedSegment(*row) for row in episode.inputs["texts"].select(TEXT_COLUMNS).iter_rows()]
             plan = plan_episode(segments, policy, classifier)
             episodes, hours = episodes + 1, hours + episode.seconds / 3600
             for window in plan.windows:

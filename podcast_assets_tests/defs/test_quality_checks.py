@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.defs.checks import quality as checks
+from podcast_assets.defs.checks.drift import EARLIER_BATCHES
 from podcast_assets.defs.checks.quality import KeptHours
 from podcast_assets.quality.policies.evidence import EVIDENCE
 from podcast_assets.store.schema import schema
@@ -42,13 +43,13 @@ def earlier(*shares: float) -> list[KeptHours]:
         (1.0, (0.7, 0.7), False),
         (0.1, (0.9,), True),  # one batch says nothing of what is usual
         (0.1, (), True),
-        (0.7, (0.7,) * checks.EARLIER_BATCHES + (0.0,) * 50, True),  # what is older does not count
+        (0.7, (0.7,) * EARLIER_BATCHES + (0.0,) * 50, True),  # what is older does not count
     ],
 )
 def test_drift_of_the_kept_share(share: float, before: tuple[float, ...], passed: bool) -> None:
     verdict = checks.kept_share_steady(KeptHours("this", 10.0, 10.0 * share), earlier(*before))
     assert verdict.passed == passed
-    assert len(verdict.facts["compared_with"]) <= checks.EARLIER_BATCHES
+    assert len(verdict.facts["compared_with"]) <= EARLIER_BATCHES
 
 
 def test_a_batch_without_speech_has_not_drifted() -> None:

@@ -7,21 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from podcast_assets.moderation.windows import OVERLAP_WORDS, SpokenSegment, count_words, plan_windows, split_text
+from podcast_assets.moderation.windows import OVERLAP_WORDS, JudgedSegment, count_words, plan_windows, split_text
 
 WORDS = "one two three four five six seven eight nine ten".split()
 
 
-def speak(*turns: tuple[str, int], language: str | None = "en") -> list[SpokenSegment]:
+def speak(*turns: tuple[str, int], language: str | None = "en") -> list[JudgedSegment]:
     """Segments of (speaker, number of words), each of a second."""
     rng = random.Random(len(turns))
     return [
-        SpokenSegment(f"s{i}", float(i), i + 1.0, speaker, " ".join(rng.choices(WORDS, k=words)), language)
+        JudgedSegment(f"s{i}", float(i), i + 1.0, speaker, " ".join(rng.choices(WORDS, k=words)), language)
         for i, (speaker, words) in enumerate(turns)
     ]
 
 
-def ids(segments: list[SpokenSegment], **options: object) -> list[tuple[str, ...]]:
+def ids(segments: list[JudgedSegment], **options: object) -> list[tuple[str, ...]]:
     return [w.segment_ids for w in plan_windows(segments, **options).windows]  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def test_the_language_is_that_of_most_words() -> None:
 def test_every_word_is_in_a_window_that_fits(limit: int) -> None:
     rng = random.Random(limit)
     segments = [
-        SpokenSegment(
+        JudgedSegment(
             f"s{i}", i, i + 1, rng.choice("ABC"), " ".join(f"w{i}x{j}" for j in range(rng.randrange(60))), None
         )
         for i in range(40)

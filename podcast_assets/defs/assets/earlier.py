@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from podcast_assets.defs.checks.drift import EARLIER_BATCHES
 from podcast_assets.defs.checks.moderation import FlaggedWindows
-from podcast_assets.defs.checks.quality import EARLIER_BATCHES, KeptHours
+from podcast_assets.defs.checks.quality import KeptHours
 
 RECORDS = 4 * EARLIER_BATCHES
 """Maximum number of materializations to read, a few MB with their pictures. Some repeat a batch or used another policy."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from podcast_assets.defs.checks.quality import EARLIER_BATCHES, MIN_EARLIER
+from podcast_assets.defs.checks.drift import share_steady
 from podcast_assets.defs.checks.tables import Verdict
 from podcast_assets.moderation.summary import FlagSummary
 
@@ -54,13 +54,9 @@ def flagged_share_steady(current: FlaggedWindows, earlier: Sequence[FlaggedWindo
         current: the batch to check.
         earlier: other batches under the same policies, the latest first.
     """
-    compared = [e for e in earlier if e.windows > 0][:EARLIER_BATCHES]
-    facts: dict[str, object] = {"threshold": FLAGGED_DRIFT, "compared_with": [e.batch for e in compared]}
-    if not current.windows or len(compared) < MIN_EARLIER:
-        return Verdict(passed=True, facts=facts | {"note": "not enough earlier batches or windows to compare"})
-    share = current.flagged / current.windows
-    usual = sum(e.flagged for e in compared) / sum(e.windows for e in compared)
-    return Verdict(
-        abs(share - usual) <= FLAGGED_DRIFT,
-        facts | {"share": round(share, 4), "share_of_batches_before": round(usual, 4)},
+    return share_steady(
+        (current.flagged, current.windows),
+        [(e.batch, e.flagged, e.windows) for e in earlier],
+        FLAGGED_DRIFT,
+        "not enough earlier batches or windows to compare",
     )

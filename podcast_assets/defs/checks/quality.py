@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from podcast_assets.defs.checks.drift import share_steady
 from podcast_assets.defs.checks.tables import LANGUAGE_SHARE, Verdict
 from podcast_assets.quality.text.rules import HALLUCINATIONS
 
-EARLIER_BATCHES = 5
-"""Maximum number of earlier batches that the kept share of a batch is compared with."""
-MIN_EARLIER = 2
-"""Minimum number of earlier batches: fewer do not show what is usual."""
 KEPT_DRIFT = 0.2
 """Largest accepted difference (0 to 1) from the kept share of earlier batches: feeds differ by less, wrong settings by more."""
 DEGRADED_SHARE = 0.1
@@ -45,15 +42,11 @@ def kept_share_steady(current: KeptHours, earlier: Sequence[KeptHours]) -> Verdi
         current: the batch to check.
         earlier: other batches under the same policy, the latest first.
     """
-    compared = [kept for kept in earlier if kept.hours > 0][:EARLIER_BATCHES]
-    facts: dict[str, object] = {"threshold": KEPT_DRIFT, "compared_with": [kept.batch for kept in compared]}
-    if not current.hours or len(compared) < MIN_EARLIER:
-        return Verdict(passed=True, facts=facts | {"note": "not enough earlier batches or speech to compare"})
-    share = current.hours_kept / current.hours
-    usual = sum(kept.hours_kept for kept in compared) / sum(kept.hours for kept in compared)
-    return Verdict(
-        abs(share - usual) <= KEPT_DRIFT,
-        facts | {"share": round(share, 4), "share_of_batches_before": round(usual, 4)},
+    return share_steady(
+        (current.hours_kept, current.hours),
+        [(kept.batch, kept.hours_kept, kept.hours) for kept in earlier],
+        KEPT_DRIFT,
+        "not enough earlier batches or speech to compare",
     )
 
 

@@ -1,6 +1,6 @@
 """What an adapter is: it turns a window and a policy into questions for one model, and the model's answers into probabilities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -23,6 +23,34 @@ class Question:
     """Path below the URL of the endpoint."""
     body: Mapping[str, Any]
     """The request as JSON, without the model's name."""
+
+    @classmethod
+    def chat(
+        cls,
+        labels: tuple[str, ...],
+        messages: Sequence[tuple[str, str]],
+        max_tokens: int,
+        *,
+        logprobs: bool = True,
+        **more: Any,
+    ) -> "Question":
+        """Make a request to a chat model, at temperature 0.
+
+        Args:
+            labels: slugs of the labels that the answer is about.
+            messages: (role, content) of each message.
+            max_tokens: tokens that the answer may have.
+            logprobs: whether to ask for the log-probabilities of the five most probable tokens.
+            more: other fields of the request.
+        """
+        body: dict[str, Any] = {
+            "messages": [{"role": role, "content": content} for role, content in messages],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            **({"logprobs": True, "top_logprobs": 5} if logprobs else {}),
+            **more,
+        }
+        return cls(labels, "chat/completions", body)
 
     @property
     def text(self) -> str:

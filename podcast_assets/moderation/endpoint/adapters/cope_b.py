@@ -20,25 +20,10 @@ class CopeB(Adapter):
 
     def questions(self, window: Window, policy: ModerationPolicy) -> tuple[Question, ...]:
         """One question per label."""
-        return tuple(
-            Question(
-                (label.slug,),
-                "chat/completions",
-                {
-                    "messages": [
-                        {
-                            "role": "user",
-                            "content": build_prompt(policy, label, window.text, headings=self.headings),
-                        }
-                    ],
-                    "max_tokens": 1,
-                    "temperature": 0,
-                    "logprobs": True,
-                    "top_logprobs": 5,
-                },
-            )
-            for label in policy.labels
-        )
+        prompts = {
+            label.slug: build_prompt(policy, label, window.text, headings=self.headings) for label in policy.labels
+        }
+        return tuple(Question.chat((slug,), [("user", prompt)], 1) for slug, prompt in prompts.items())
 
     def read(self, question: Question, answer: Answer, policy: ModerationPolicy) -> dict[str, float]:
         """p(1) / (p(0) + p(1)); any other token is no answer."""

@@ -59,19 +59,8 @@ class LlamaGuard(Adapter):
 
     def questions(self, window: Window, policy: ModerationPolicy) -> tuple[Question, ...]:
         """One question for all labels."""
-        return (
-            Question(
-                tuple(label.slug for label in policy.labels),
-                "chat/completions",
-                {
-                    "messages": [{"role": "user", "content": isolate(window.text)}],
-                    "max_tokens": 64,
-                    "temperature": 0,
-                    "logprobs": True,
-                    "top_logprobs": 5,
-                },
-            ),
-        )
+        labels = tuple(label.slug for label in policy.labels)
+        return (Question.chat(labels, [("user", isolate(window.text))], 64),)
 
     def read(self, question: Question, answer: Answer, policy: ModerationPolicy) -> dict[str, float]:
         """The probability of `unsafe` for the labels of the categories that it names, 0 for all others.

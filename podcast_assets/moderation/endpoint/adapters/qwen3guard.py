@@ -58,19 +58,8 @@ class Qwen3Guard(Adapter):
 
     def questions(self, window: Window, policy: ModerationPolicy) -> tuple[Question, ...]:
         """One question for all labels."""
-        return (
-            Question(
-                tuple(label.slug for label in policy.labels),
-                "chat/completions",
-                {
-                    "messages": [{"role": "user", "content": isolate(window.text)}],
-                    "max_tokens": 128,
-                    "temperature": 0,
-                    "logprobs": True,
-                    "top_logprobs": 5,
-                },
-            ),
-        )
+        labels = tuple(label.slug for label in policy.labels)
+        return (Question.chat(labels, [("user", isolate(window.text))], 128),)
 
     def read(self, question: Question, answer: Answer, policy: ModerationPolicy) -> dict[str, float]:
         """The probability of `Unsafe` (and `Controversial`) for the labels of the categories that it names, 0 for all others.

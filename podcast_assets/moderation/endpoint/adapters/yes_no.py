@@ -32,20 +32,12 @@ class YesNo(Adapter):
 
     def questions(self, window: Window, policy: ModerationPolicy) -> tuple[Question, ...]:
         """One question per label."""
-        more = {"logprobs": True, "top_logprobs": 5} if self.logprobs else {}
         return tuple(
-            Question(
+            Question.chat(
                 (label.slug,),
-                "chat/completions",
-                {
-                    "messages": [
-                        {"role": "system", "content": _SYSTEM},
-                        {"role": "user", "content": _prompt(policy, label, window.text)},
-                    ],
-                    "max_tokens": self.answer_tokens,
-                    "temperature": 0,
-                    **more,
-                },
+                [("system", _SYSTEM), ("user", _prompt(policy, label, window.text))],
+                self.answer_tokens,
+                logprobs=self.logprobs,
             )
             for label in policy.labels
         )
