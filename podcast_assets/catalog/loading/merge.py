@@ -1,18 +1,13 @@
 """Bring the rows of a batch into the catalog: by COPY into temporary tables, then only what differs."""
 
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import polars as pl
 from sqlalchemy import Connection, Table, text
 
+from podcast_assets.catalog.copying import copy_rows
 from podcast_assets.catalog.loading.rows import Frames
 from podcast_assets.catalog.tables import EPISODES, PODCASTS, SCHEMA
 
-_SLICE = 20_000
-"""Rows that are encoded at once: about 10 MB of text."""
-_NULL = "\\N"
 _BATCH_LOCKS = 0x706F6463
 """First key of the advisory locks of batches; the second is a hash of the name, so that two may share a lock."""
 _MERGE_LOCK = 0x706F64636D7267
@@ -42,14 +37,7 @@ def stage(connection: Connection, frames: Frames) -> None:
         staged = _staged(table)
         connection.execute(text(f"CREATE TEMPORARY TABLE {staged} (LIKE {_name(table)}) ON COMMIT DROP"))
         if rows.height:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            with (
-                driver.cursor() as cursor,
-                cursor.copy(f"COPY {staged} FROM STDIN (FORMAT csv, NULL '{_NULL}')") as copy,
-            ):
-                for part in _encode(rows):
-                    copy.write(part)
+            copy_rows(connection, staged, rows)
             # without statistics the planner joins row by row
             connection.execute(text(f"ANALYZE {staged}"))
 
@@ -145,29 +133,3 @@ WHERE old.podcast = new.podcast AND (old.podcast_id, old.title) IS DISTINCT FROM
 _DELETE_PODCASTS = f"""
 DELETE FROM {SCHEMA}.podcasts p WHERE NOT EXISTS (SELECT FROM {SCHEMA}.episodes e WHERE e.podcast = p.podcast)
 """
-
-
-def _encode(rows: pl.DataFrame) -> Iterator[bytes]:
-    """Rows as CSV, in parts."""
-    for part in rows.iter_slices(_SLICE):
-        buffer = io.BytesIO()
-        part.select(_encode_column(name, dtype) for name, dtype in part.schema.items()).write_csv(
-            buffer,
-            include_header=False,
-            null_value=_NULL,
-            quote_style="non_numeric",
-            datetime_format="%Y-%m-%dT%H:%M:%S%.6f+00:00",
-        )
-        yield buffer.getvalue()
-
-
-def _encode_column(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    if dtype == pl.String:
-        return column.str.replace_all("\0", "", literal=True)  # PostgreSQL stores no NUL
-    if dtype == pl.List(pl.String):
-        item = pl.element().str.replace_all("\0", "", literal=True)
-        item = item.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
-        items = column.list.eval(pl.concat_str(pl.lit('"'), item, pl.lit('"'))).list.join(",")
-        return pl.concat_str(pl.lit("{"), items, pl.lit("}")).alias(name)
-    return column

@@ -1,7 +1,6 @@
 """Loading the phrases of a batch, in the transaction that loads the batch."""
 
 import hashlib
-import io
 import json
 from collections.abc import Collection, Iterable
 from itertools import groupby
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from sqlalchemy import Connection, text
 
+from podcast_assets.catalog.copying import copy_rows
 from podcast_assets.catalog.search.languages import configuration
 from podcast_assets.catalog.search.phrases import Phrase, SpokenSegment, merge_phrases
 from podcast_assets.catalog.search.terms import to_search_text
@@ -41,7 +41,6 @@ _COLUMNS = {
     "own_terms": pl.String,
     "next_terms": pl.String,
 }
-_NULL = "\\N"
 
 
 def phrase_rows(
@@ -107,11 +106,7 @@ def replace_phrases(connection: Connection, batch: str, rows: pl.DataFrame) -> i
     """
     connection.execute(text(_STAGE))
     if rows.height:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for part in rows.iter_slices(10_000):
-                copy.write(_to_csv(part))
+        copy_rows(connection, "staged_phrases", rows)
     connection.execute(text(_DELETE), {"batch": batch})
     added = connection.execute(text(_INSERT)).rowcount
     connection.execute(text("DROP TABLE staged_phrases"))
@@ -144,19 +139,12 @@ def _storable(content: str) -> str:
     return content.replace("\0", "")
 
 
-def _to_csv(rows: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    rows.write_csv(buffer, include_header=False, null_value=_NULL, quote_style="non_numeric")
-    return buffer.getvalue()
-
-
 _STAGE = """
 CREATE TEMPORARY TABLE staged_phrases (
     phrase uuid, batch text, episode_id text, phrase_index integer, segment_ids text[], "start" double precision,
     "end" double precision, speaker text, language text, configuration text, text text, own_terms text, next_terms text
 ) ON COMMIT DROP
 """
-_COPY = f"COPY staged_phrases FROM STDIN (FORMAT csv, NULL '{_NULL}')"
 _DELETE = """
 DELETE FROM podcast_catalog.phrases AS old
 WHERE old.batch = :batch AND NOT EXISTS (SELECT FROM staged_phrases AS new WHERE new.phrase = old.phrase)
